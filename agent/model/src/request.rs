@@ -1,0 +1,45 @@
+//! An HTTP request as decisions see it: borrowed, never owned.
+
+/// The parts of a request that rules may look at.
+pub struct Request<'a> {
+    /// Method, upper case as sent.
+    pub method: &'a str,
+    /// `http` or `https`.
+    pub scheme: &'a str,
+    /// Host header or authority as sent, port included when sent.
+    pub authority: &'a str,
+    /// Path with query, as sent.
+    pub target: &'a str,
+    /// Header access.
+    pub headers: &'a dyn Headers,
+}
+
+impl Request<'_> {
+    /// The path without query and fragment.
+    pub fn path(&self) -> &str {
+        self.target.split(['?', '#']).next().unwrap_or("")
+    }
+
+    /// The query without its `?`.
+    pub fn query(&self) -> &str {
+        self.target.split_once('?').map_or("", |(_, query)| query)
+    }
+}
+
+/// Header look-up by lower-case name.
+pub trait Headers {
+    /// All values of that header joined by `,` as Envoy does, or `None` when absent.
+    fn value(&self, lower_case_name: &str) -> Option<std::borrow::Cow<'_, str>>;
+}
+
+/// A plain list serves tests and `weft explain`.
+impl Headers for [(String, String)] {
+    fn value(&self, lower_case_name: &str) -> Option<std::borrow::Cow<'_, str>> {
+        let mut found = self.iter().filter(|(name, _)| name.eq_ignore_ascii_case(lower_case_name));
+        let first = found.next()?;
+        let joined = found.fold(None::<String>, |all, (_, value)| {
+            Some(format!("{},{value}", all.as_deref().unwrap_or(&first.1)))
+        });
+        Some(joined.map_or_else(|| first.1.as_str().into(), Into::into))
+    }
+}

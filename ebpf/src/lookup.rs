@@ -1,0 +1,88 @@
+//! sk_lookup: brings the SYNs of one enrolled pod to its agent's listeners. Attached to the pod's
+//! network namespace, one instance for each pod, which knows its namespace by [`POD_COOKIE`].
+
+use core::ptr::addr_of;
+
+use aya_ebpf::{macros::sk_lookup, programs::SkLookupContext};
+use weft_ebpf_common::{Address, Direction, ListenerKey, LocalKey, LookupFacts, LookupVerdict, lookup_verdict};
+
+use crate::maps::{LISTENERS, LOCAL, PODS, POD_COOKIE, port_excluded, worker};
+
+/// `SK_PASS` and `SK_DROP` (linux/bpf.h); a dropped SYN is answered with a reset.
+const PASS: u32 = 1;
+const DROP: u32 = 0;
+/// `AF_INET`.
+const AF_INET: u32 = 2;
+
+#[sk_lookup]
+pub fn weft_lookup(ctx: SkLookupContext) -> u32 {
+    match try_lookup(&ctx) {
+        Ok(()) => PASS,
+        Err(()) => DROP,
+    }
+}
+
+#[inline(always)]
+fn try_lookup(ctx: &SkLookupContext) -> Result<(), ()> {
+    let cookie = POD_COOKIE.load();
+    // SAFETY: the record is copied at once.
+    let Some(pod) = (unsafe { PODS.get(&cookie) }) else { return Ok(()) };
+    let pod = *pod;
+    let (mut facts, remote_port) = gather(ctx);
+    let key = LocalKey { cookie, source: facts.remote, source_port: remote_port, destination_port: facts.local_port };
+    // SAFETY: the value is copied at once.
+    if let Some(kind) = unsafe { LOCAL.get(&key) } {
+        facts.noted = *kind;
+        let _ = LOCAL.remove(&key);
+    }
+    facts.excluded = pod.has_exclusions != 0 && port_excluded(cookie, Direction::Inbound, facts.local_port);
+    match lookup_verdict(&facts) {
+        LookupVerdict::Pass => Ok(()),
+        LookupVerdict::Steer(direction) => {
+            let key = ListenerKey { cookie, direction: direction as u32, worker: worker(pod.workers) };
+            LISTENERS.redirect_sk_lookup(ctx, key, 0).map_err(|_no_agent| ())
+        }
+    }
+}
+
+/// Reads the context: facts, and the remote port in host byte order.
+#[inline(always)]
+fn gather(ctx: &SkLookupContext) -> (LookupFacts, u32) {
+    let lookup = ctx.lookup;
+    // SAFETY: the kernel hands in a valid context; volatile, since the verifier wants plain loads.
+    unsafe {
+        let (local, remote) = if addr_of!((*lookup).family).read_volatile() == AF_INET {
+            (
+                Address::from_v4(addr_of!((*lookup).local_ip4).read_volatile()),
+                Address::from_v4(addr_of!((*lookup).remote_ip4).read_volatile()),
+            )
+        } else {
+            (ip6(addr_of!((*lookup).local_ip6).cast()), ip6(addr_of!((*lookup).remote_ip6).cast()))
+        };
+        let facts = LookupFacts {
+            protocol: addr_of!((*lookup).protocol).read_volatile(),
+            local,
+            local_port: addr_of!((*lookup).local_port).read_volatile(),
+            remote,
+            ingress_ifindex: addr_of!((*lookup).ingress_ifindex).read_volatile(),
+            noted: 0,
+            excluded: false,
+        };
+        (facts, u32::from(u16::from_be(addr_of!((*lookup).remote_port).read_volatile())))
+    }
+}
+
+/// # Safety
+/// `words` points to an IPv6 address of the context.
+#[inline(always)]
+unsafe fn ip6(words: *const u32) -> Address {
+    // SAFETY: the caller's promise.
+    unsafe {
+        Address([
+            words.read_volatile(),
+            words.add(1).read_volatile(),
+            words.add(2).read_volatile(),
+            words.add(3).read_volatile(),
+        ])
+    }
+}

@@ -1,3 +1,17 @@
 //! Connections and requests of enrolled pods, from accept to report.
 
 pub mod event;
+
+use std::{io, os::fd::AsRawFd};
+
+use weft_ebpf_common::ExemptKind;
+
+/// Marks the agent's own sockets, so that the connect hook tells them from the pod's. Implemented by
+/// the capture layer; one handle for each worker.
+pub trait Exempt: Send {
+    /// Marks a socket before it connects.
+    ///
+    /// # Errors
+    /// The kernel's; the socket must then not be used, since it would be captured.
+    fn exempt(&mut self, socket: &dyn AsRawFd, kind: ExemptKind) -> io::Result<()>;
+}

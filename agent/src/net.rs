@@ -1,1 +1,11 @@
-//! net
+//! Sockets in network namespaces, and the routes that lead captured traffic to them. No domain:
+//! who a pod is and what may happen to its bytes is decided above.
+
+pub mod netns;
+pub mod routes;
+pub mod socket;
+pub mod stream;
+pub mod relay;
+
+
+pub use netns::Netns;

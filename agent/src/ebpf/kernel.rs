@@ -1,0 +1,167 @@
+//! The node-wide half: shared maps and the connect hooks on the root cgroup.
+
+use std::{
+    fs::File,
+    os::fd::AsRawFd,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{HashMap, LpmTrie, Map, MapData, SkStorage, SockHash},
+    programs::{CgroupAttachMode, CgroupSockAddr, links::FdLink},
+};
+use weft_ebpf_common::{ExemptKind, ListenerKey, NetKey, PodRecord, PortKey};
+
+use super::{EbpfError, object, pin::PinDirectory};
+use crate::dataplane::Exempt;
+
+/// Maps that all programs share, by pin.
+const MAPS: [&str; 7] =
+    ["PODS", "LISTENERS", "EXCLUDED_PORTS", "EXCLUDED_NETS", "INCLUDED_NETS", "LOCAL", "EXEMPT"];
+
+/// The connect hooks: program and name of its pinned link.
+const CONNECT_HOOKS: [(&str, &str); 2] = [("weft_connect4", "connect4"), ("weft_connect6", "connect6")];
+
+/// Typed maps; who writes and reads each is said in the eBPF crate's `maps.rs`.
+pub(super) struct Maps {
+    pub(super) pods: HashMap<MapData, u64, PodRecord>,
+    pub(super) listeners: SockHash<MapData, ListenerKey>,
+    pub(super) excluded_ports: HashMap<MapData, PortKey, u32>,
+    pub(super) excluded_nets: LpmTrie<MapData, NetKey, u32>,
+    pub(super) included_nets: LpmTrie<MapData, NetKey, u32>,
+}
+
+/// The kernel side of one agent.
+pub struct Kernel {
+    maps: Mutex<Maps>,
+    pins: PinDirectory,
+}
+
+impl Kernel {
+    /// Loads the object, takes over pinned maps of an earlier agent, attaches the connect hooks to
+    /// the root cgroup and pins them (replacing an earlier agent's without a gap).
+    ///
+    /// # Errors
+    /// What the kernel or the machine lacks, with the next step.
+    pub fn attach(pin_directory: &Path) -> Result<Self, EbpfError> {
+        let pins = PinDirectory::create(pin_directory)?;
+        let mut ebpf = load(&pins, 0)?;
+        let maps = Maps {
+            pods: typed(&mut ebpf, "PODS")?,
+            listeners: typed(&mut ebpf, "LISTENERS")?,
+            excluded_ports: typed(&mut ebpf, "EXCLUDED_PORTS")?,
+            excluded_nets: typed(&mut ebpf, "EXCLUDED_NETS")?,
+            included_nets: typed(&mut ebpf, "INCLUDED_NETS")?,
+        };
+        let cgroup = open_root_cgroup()?;
+        for (program, link) in CONNECT_HOOKS {
+            attach_connect(&mut ebpf, program, &cgroup)
+                .and_then(|attached| pins.replace_link(link, attached))?;
+        }
+        Ok(Self { maps: Mutex::new(maps), pins })
+    }
+
+    /// A handle by which one worker marks its own sockets.
+    ///
+    /// # Errors
+    /// When the pinned map is gone.
+    pub fn exempter(&self) -> Result<Box<dyn Exempt>, EbpfError> {
+        let map = |source| EbpfError::Map { map: "EXEMPT", source };
+        let data = MapData::from_pin(self.pins.map("EXEMPT")).map_err(map)?;
+        let storage = SkStorage::try_from(Map::SkStorage(data)).map_err(map)?;
+        Ok(Box::new(Exempter(storage)))
+    }
+
+    /// Detaches everything and removes all pins.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn detach(self) -> std::io::Result<()> {
+        self.pins.remove_all()
+    }
+
+    pub(super) fn maps(&self) -> MutexGuard<'_, Maps> {
+        self.maps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn pins(&self) -> &PinDirectory {
+        &self.pins
+    }
+}
+
+/// Removes what an agent left behind in `pin_directory`.
+///
+/// # Errors
+/// The file system's.
+pub fn remove_pins(pin_directory: &Path) -> std::io::Result<()> {
+    if !pin_directory.exists() {
+        return Ok(());
+    }
+    match PinDirectory::create(pin_directory) {
+        Ok(pins) => pins.remove_all(),
+        Err(error) => Err(std::io::Error::other(error.to_string())),
+    }
+}
+
+/// Loads the object with its maps shared by pin and `cookie` as the pod that the lookup program serves.
+pub(super) fn load(pins: &PinDirectory, cookie: u64) -> Result<Ebpf, EbpfError> {
+    let mut loader = EbpfLoader::new();
+    for map in MAPS {
+        loader.map_pin_path(map, pins.map(map));
+    }
+    loader.override_global("POD_COOKIE", &cookie, true);
+    Ok(loader.load(object::bytes()?)?)
+}
+
+fn typed<T>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, EbpfError>
+where
+    T: TryFrom<Map, Error = aya::maps::MapError>,
+{
+    let map = ebpf.take_map(name).ok_or(EbpfError::Missing(name))?;
+    T::try_from(map).map_err(|source| EbpfError::Map { map: name, source })
+}
+
+fn attach_connect(ebpf: &mut Ebpf, name: &'static str, cgroup: &File) -> Result<FdLink, EbpfError> {
+    let failed = |source| EbpfError::Program { program: name, source };
+    let program: &mut CgroupSockAddr =
+        ebpf.program_mut(name).ok_or(EbpfError::Missing(name))?.try_into().map_err(failed)?;
+    program.load().map_err(failed)?;
+    // `Single`: link-based attachment allows several per cgroup whatever the mode says, and the
+    // flag of `AllowMultiple` is refused for links (EINVAL, Linux 6.18).
+    let link = program.attach(cgroup, CgroupAttachMode::Single).map_err(failed)?;
+    let link = program.take_link(link).map_err(failed)?;
+    FdLink::try_from(link).map_err(|error| EbpfError::Pin { path: name.into(), message: error.to_string() })
+}
+
+/// The root of the cgroup2 hierarchy, found by type: it is mounted at different places on cgroup v2
+/// and hybrid machines.
+///
+/// # Errors
+/// [`EbpfError::NoCgroup2`].
+pub fn root_cgroup() -> Result<PathBuf, EbpfError> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    mounts
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split(' ').skip(1);
+            let (path, kind) = (fields.next()?, fields.next()?);
+            (kind == "cgroup2").then(|| PathBuf::from(path))
+        })
+        .next()
+        .ok_or(EbpfError::NoCgroup2)
+}
+
+fn open_root_cgroup() -> Result<File, EbpfError> {
+    let path = root_cgroup()?;
+    File::open(&path).map_err(|source| EbpfError::PinDirectory { path, source })
+}
+
+struct Exempter(SkStorage<MapData, u32>);
+
+impl Exempt for Exempter {
+    fn exempt(&mut self, socket: &dyn AsRawFd, kind: ExemptKind) -> std::io::Result<()> {
+        self.0.insert(&socket.as_raw_fd(), kind as u32, 0).map_err(std::io::Error::other)
+    }
+}

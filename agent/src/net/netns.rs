@@ -1,0 +1,114 @@
+//! A network namespace held open, and how to do something inside it.
+
+use std::{
+    cell::OnceCell,
+    fs::File,
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    path::{Path, PathBuf},
+};
+
+use nix::sched::{CloneFlags, setns};
+
+/// Where `ip netns` and container runtimes mount named namespaces.
+pub const NETNS_DIR: &str = "/run/netns";
+
+/// `SO_NETNS_COOKIE` (asm-generic/socket.h, Linux 5.14): not in libc yet for all targets.
+const SO_NETNS_COOKIE: libc::c_int = 71;
+
+/// One network namespace. It lives as long as this value, even when its name is removed.
+#[derive(Debug)]
+pub struct Netns {
+    file: File,
+    path: PathBuf,
+    cookie: u64,
+}
+
+impl Netns {
+    /// Opens a namespace by its name below [`NETNS_DIR`] or by an absolute path.
+    ///
+    /// # Errors
+    /// When the file does not exist or is no network namespace.
+    pub fn open(name: &str) -> io::Result<Self> {
+        let path = if name.starts_with('/') { PathBuf::from(name) } else { Path::new(NETNS_DIR).join(name) };
+        let file = File::open(&path)?;
+        let mut netns = Self { file, path, cookie: 0 };
+        netns.cookie = netns.enter(read_cookie)??;
+        Ok(netns)
+    }
+
+    /// The kernel's number for this namespace, never reused while the machine runs.
+    pub fn cookie(&self) -> u64 {
+        self.cookie
+    }
+
+    /// Where it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Does its path still lead to the same namespace? A pod that was replaced under the same name
+    /// has another one.
+    pub fn is_current(&self) -> bool {
+        Self::open(&self.path.to_string_lossy()).is_ok_and(|now| now.cookie == self.cookie)
+    }
+
+    /// Runs `action` with the calling thread inside the namespace. `action` must not await: other
+    /// tasks of the thread would find themselves in the pod.
+    ///
+    /// # Errors
+    /// When the namespace cannot be entered (needs CAP_SYS_ADMIN).
+    pub fn enter<R>(&self, action: impl FnOnce() -> R) -> io::Result<R> {
+        thread_local! {
+            static HOME: OnceCell<File> = const { OnceCell::new() };
+        }
+        HOME.with(|home| {
+            let home = match home.get() {
+                Some(file) => file,
+                None => {
+                    let file = File::open("/proc/thread-self/ns/net")?;
+                    home.get_or_init(|| file)
+                }
+            };
+            setns(self.file.as_fd(), CloneFlags::CLONE_NEWNET)?;
+            let _back = Back(home.as_fd());
+            Ok(action())
+        })
+    }
+}
+
+impl AsFd for Netns {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// Brings the thread home, also when the action panics.
+struct Back<'a>(BorrowedFd<'a>);
+
+impl Drop for Back<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = setns(self.0, CloneFlags::CLONE_NEWNET) {
+            // Going on would open sockets of one pod inside another: nothing is worse than that.
+            eprintln!("weft: cannot return to the node's network namespace: {error}; stopping at once");
+            std::process::abort();
+        }
+    }
+}
+
+fn read_cookie() -> io::Result<u64> {
+    let socket = std::net::UdpSocket::bind("[::]:0").or_else(|_no_ipv6| std::net::UdpSocket::bind("0.0.0.0:0"))?;
+    let mut cookie = 0_u64;
+    let mut length = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: the option fills at most `length` bytes of a u64 that outlives the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut length,
+        )
+    };
+    if result == 0 { Ok(cookie) } else { Err(io::Error::last_os_error()) }
+}

@@ -1,0 +1,208 @@
+//! The capture route of a pod: marked traffic goes to `lo`, where socket lookup finds the agent.
+//!
+//! In the pod's namespace, for IPv4 and IPv6: a rule `fwmark <mark> lookup <table>` and a table with
+//! `local default dev lo src <pod address>` and, behind it, `prohibit default`: a socket that cannot
+//! use `lo` (bound to another device) is refused instead of slipping past.
+
+use std::{fs, io, net::IpAddr};
+
+use futures::{StreamExt, TryStreamExt};
+use rtnetlink::{
+    Handle, IpVersion, RouteMessageBuilder,
+    packet_route::{
+        route::{RouteMessage, RouteScope, RouteType},
+        rule::{RuleAction, RuleAttribute, RuleMessage},
+    },
+};
+
+use super::Netns;
+
+/// Priority of the capture rule: before everything but the kernel's `local` table (0).
+const RULE_PRIORITY: u32 = 10;
+/// Metric of the prohibit route: behind the capture route (0 for IPv4, 1024 for IPv6).
+const PROHIBIT_METRIC: u32 = 4096;
+
+/// What to install: the firewall mark, the table, and the pod's addresses as preferred sources.
+#[derive(Clone, Debug)]
+pub struct CaptureRoute {
+    /// Firewall mark of captured traffic.
+    pub mark: u32,
+    /// Routing table.
+    pub table: u32,
+    /// Addresses of the pod.
+    pub addresses: Vec<IpAddr>,
+}
+
+impl CaptureRoute {
+    /// Installs rule, routes and `tcp_fwmark_accept` (so that an application's answers to the agent
+    /// take the capture route back). Installing twice changes nothing.
+    ///
+    /// # Errors
+    /// Netlink's or the file system's, with what was being done.
+    pub fn install(&self, netns: &Netns) -> io::Result<()> {
+        self.in_namespace(netns, true)
+    }
+
+    /// Removes rule and routes; what is not there is no error.
+    ///
+    /// # Errors
+    /// When the namespace cannot be entered or netlink refuses.
+    pub fn remove(&self, netns: &Netns) -> io::Result<()> {
+        self.in_namespace(netns, false)
+    }
+
+    fn in_namespace(&self, netns: &Netns, install: bool) -> io::Result<()> {
+        // A thread of its own: netlink is asynchronous, and a thread inside a pod must not run other tasks.
+        std::thread::scope(|scope| {
+            scope
+                .spawn(|| {
+                    netns.enter(|| {
+                        if install {
+                            fs::write("/proc/sys/net/ipv4/tcp_fwmark_accept", "1")
+                                .map_err(|error| context("cannot set net.ipv4.tcp_fwmark_accept", error))?;
+                        }
+                        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                        runtime.block_on(async {
+                            let (connection, handle, _) = rtnetlink::new_connection()?;
+                            let driver = tokio::spawn(connection);
+                            let result = if install { self.add(&handle).await } else { self.delete(&handle).await };
+                            driver.abort();
+                            result
+                        })
+                    })?
+                })
+                .join()
+                .unwrap_or_else(|_panic| Err(io::Error::other("the netlink thread panicked")))
+        })
+    }
+
+    async fn add(&self, handle: &Handle) -> io::Result<()> {
+        for v6 in [false, true] {
+            let Some(address) = self.addresses.iter().find(|address| address.is_ipv6() == v6) else { continue };
+            let mut rule = handle.rule().add().table_id(self.table).priority(RULE_PRIORITY).fw_mark(self.mark);
+            rule = rule.action(RuleAction::ToTable);
+            let added = if v6 { rule.v6().execute().await } else { rule.v4().execute().await };
+            ignore(added, libc::EEXIST, "cannot add the capture rule")?;
+            for route in self.routes(*address) {
+                let added = handle.route().add(route).execute().await;
+                ignore(added, libc::EEXIST, "cannot add the capture route")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn routes(&self, address: IpAddr) -> [RouteMessage; 2] {
+        const LOOPBACK: u32 = weft_ebpf_common::LOOPBACK_IFINDEX;
+        match address {
+            IpAddr::V4(address) => [
+                RouteMessageBuilder::<std::net::Ipv4Addr>::new()
+                    .table_id(self.table)
+                    .kind(RouteType::Local)
+                    .scope(RouteScope::Host)
+                    .output_interface(LOOPBACK)
+                    .pref_source(address)
+                    .build(),
+                RouteMessageBuilder::<std::net::Ipv4Addr>::new()
+                    .table_id(self.table)
+                    .kind(RouteType::Prohibit)
+                    .priority(PROHIBIT_METRIC)
+                    .build(),
+            ],
+            IpAddr::V6(address) => [
+                RouteMessageBuilder::<std::net::Ipv6Addr>::new()
+                    .table_id(self.table)
+                    .kind(RouteType::Local)
+                    .scope(RouteScope::Host)
+                    .output_interface(LOOPBACK)
+                    .pref_source(address)
+                    .build(),
+                RouteMessageBuilder::<std::net::Ipv6Addr>::new()
+                    .table_id(self.table)
+                    .kind(RouteType::Prohibit)
+                    .priority(PROHIBIT_METRIC)
+                    .build(),
+            ],
+        }
+    }
+
+    async fn delete(&self, handle: &Handle) -> io::Result<()> {
+        for version in [IpVersion::V4, IpVersion::V6] {
+            let rules: Vec<RuleMessage> =
+                handle.rule().get(version).execute().try_collect().await.map_err(|error| failed("list rules", error))?;
+            for rule in rules.into_iter().filter(|rule| self.is_our_rule(rule)) {
+                let deleted = handle.rule().del(rule).execute().await;
+                ignore(deleted, libc::ENOENT, "cannot remove the capture rule")?;
+            }
+        }
+        for address in &self.addresses {
+            for route in self.routes(*address) {
+                let deleted = handle.route().del(route).execute().await;
+                ignore(deleted, libc::ESRCH, "cannot remove the capture route")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_our_rule(&self, rule: &RuleMessage) -> bool {
+        rule.attributes.contains(&RuleAttribute::FwMark(self.mark))
+    }
+}
+
+/// Addresses of the namespace's interfaces but `lo`, link-local ones left out.
+///
+/// # Errors
+/// When the namespace cannot be entered or netlink refuses.
+pub fn addresses(netns: &Netns) -> io::Result<Vec<IpAddr>> {
+    use rtnetlink::packet_route::address::AddressAttribute;
+    std::thread::scope(|scope| {
+        scope
+            .spawn(|| {
+                netns.enter(|| {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                    runtime.block_on(async {
+                        let (connection, handle, _) = rtnetlink::new_connection()?;
+                        let driver = tokio::spawn(connection);
+                        let mut found = Vec::new();
+                        let mut messages = handle.address().get().execute();
+                        while let Some(message) = messages.next().await {
+                            let message = message.map_err(|error| failed("list addresses", error))?;
+                            if message.header.index == weft_ebpf_common::LOOPBACK_IFINDEX {
+                                continue;
+                            }
+                            found.extend(message.attributes.iter().filter_map(|attribute| match attribute {
+                                AddressAttribute::Address(address) if !is_link_local(*address) => Some(*address),
+                                _ => None,
+                            }));
+                        }
+                        driver.abort();
+                        Ok(found)
+                    })
+                })?
+            })
+            .join()
+            .unwrap_or_else(|_panic| Err(io::Error::other("the netlink thread panicked")))
+    })
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
+}
+
+fn ignore(result: Result<(), rtnetlink::Error>, harmless: i32, what: &str) -> io::Result<()> {
+    match result {
+        Err(rtnetlink::Error::NetlinkError(message)) if message.raw_code() == -harmless => Ok(()),
+        Err(error) => Err(failed(what, error)),
+        Ok(()) => Ok(()),
+    }
+}
+
+fn failed(what: &str, error: rtnetlink::Error) -> io::Error {
+    io::Error::other(format!("{what}: {error}"))
+}
+
+fn context(what: &str, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{what}: {error}"))
+}

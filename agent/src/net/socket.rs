@@ -1,0 +1,155 @@
+//! Sockets made inside a pod's network namespace: listeners for captured connections, and the
+//! agent's own connections, which leave from the pod's address.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::{AsRawFd, RawFd},
+};
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use super::Netns;
+
+/// Pending connections of a captured listener (`listen(2)`; the kernel caps it at `somaxconn`).
+const BACKLOG: i32 = 4096;
+
+/// `IPV6_TRANSPARENT` (linux/in6.h, Linux 2.6.37).
+const IPV6_TRANSPARENT: libc::c_int = 75;
+
+/// Source ports of connections to applications: below the usual ephemeral range (32768 and up), so
+/// that a connection made in a client's name never has the ports of one the client made itself.
+pub const APPLICATION_PORTS: std::ops::Range<u16> = 1024..32768;
+
+/// Opens a listener for captured connections: any address is local to it (`IP_TRANSPARENT`), and
+/// `getsockname` on an accepted connection is the address the client dialled.
+///
+/// `port` is shared by the workers (`SO_REUSEPORT`); connections come by socket lookup, never by it.
+///
+/// # Errors
+/// The failing call's error.
+pub fn listen_transparent(netns: &Netns, port: u16) -> io::Result<std::net::TcpListener> {
+    netns.enter(|| {
+        let socket = match tcp_socket(Domain::IPV6) {
+            Ok(socket) => {
+                socket.set_only_v6(false)?;
+                set_option(&socket, libc::SOL_IPV6, IPV6_TRANSPARENT, 1)?;
+                socket
+            }
+            // The namespace has no IPv6 (ipv6.disable=1).
+            Err(_) => tcp_socket(Domain::IPV4)?,
+        };
+        set_option(&socket, libc::SOL_IP, libc::IP_TRANSPARENT, 1)?;
+        bind_and_listen(socket, port, true)
+    })?
+}
+
+/// Opens an ordinary dual-stack listener inside the namespace.
+///
+/// # Errors
+/// The failing call's error, `AddrInUse` when the pod uses the port itself.
+pub fn listen_plain(netns: &Netns, port: u16) -> io::Result<std::net::TcpListener> {
+    netns.enter(|| {
+        let socket = match tcp_socket(Domain::IPV6) {
+            Ok(socket) => {
+                socket.set_only_v6(false)?;
+                socket
+            }
+            Err(_) => tcp_socket(Domain::IPV4)?,
+        };
+        bind_and_listen(socket, port, false)
+    })?
+}
+
+fn bind_and_listen(socket: Socket, port: u16, shared: bool) -> io::Result<std::net::TcpListener> {
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    let any: IpAddr = match socket.domain()? {
+        Domain::IPV6 => Ipv6Addr::UNSPECIFIED.into(),
+        _ => Ipv4Addr::UNSPECIFIED.into(),
+    };
+    socket.bind(&SockAddr::from(SocketAddr::new(any, port)))?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A socket inside the pod that will dial `destination`, not yet connected, non-blocking.
+///
+/// # Errors
+/// The failing call's error.
+pub fn upstream(netns: &Netns, destination: SocketAddr) -> io::Result<Socket> {
+    netns.enter(|| {
+        let socket = tcp_socket(Domain::for_address(destination))?;
+        socket.set_tcp_nodelay(true)?;
+        Ok(socket)
+    })?
+}
+
+/// A socket inside the pod that will dial the pod's own application in the name of `client`: bound
+/// to the client's address (it need not be local: `IP_TRANSPARENT`) and to `source_port`, marked so
+/// that the application's answers come back to it.
+///
+/// # Errors
+/// The failing call's error; `AddrInUse` asks for another port.
+pub fn application(netns: &Netns, client: IpAddr, source_port: u16, mark: u32) -> io::Result<Socket> {
+    netns.enter(|| {
+        let (domain, level, option) = match client {
+            IpAddr::V4(_) => (Domain::IPV4, libc::SOL_IP, libc::IP_TRANSPARENT),
+            IpAddr::V6(_) => (Domain::IPV6, libc::SOL_IPV6, IPV6_TRANSPARENT),
+        };
+        let socket = tcp_socket(domain)?;
+        set_option(&socket, level, option, 1)?;
+        socket.set_mark(mark)?;
+        // Lets the port be used again beside connections that are on their way out.
+        socket.set_reuse_address(true)?;
+        socket.set_tcp_nodelay(true)?;
+        socket.bind(&SockAddr::from(SocketAddr::new(client, source_port)))?;
+        Ok(socket)
+    })?
+}
+
+/// Connects and hands the socket to the runtime.
+///
+/// # Errors
+/// The connect's error, as the application would have seen it.
+pub async fn connect(socket: Socket, destination: SocketAddr) -> io::Result<tokio::net::TcpStream> {
+    match socket.connect(&SockAddr::from(destination)) {
+        Ok(()) => {}
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
+        Err(error) => return Err(error),
+    }
+    let stream = tokio::net::TcpStream::from_std(socket.into())?;
+    stream.writable().await?;
+    match stream.take_error()? {
+        Some(error) => Err(error),
+        None => Ok(stream),
+    }
+}
+
+/// Makes closing the socket send a reset instead of a FIN: what a client without mesh would see.
+pub fn reset_on_close(socket: &impl AsRawFd) {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    // SAFETY: the option reads one `linger` that outlives the call.
+    unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            (&raw const linger).cast(),
+            size_of::<libc::linger>() as libc::socklen_t,
+        );
+    }
+}
+
+fn tcp_socket(domain: Domain) -> io::Result<Socket> {
+    Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))
+}
+
+fn set_option(socket: &Socket, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    let fd: RawFd = socket.as_raw_fd();
+    // SAFETY: the option reads one int that outlives the call.
+    let result = unsafe {
+        libc::setsockopt(fd, level, option, (&raw const value).cast(), size_of::<libc::c_int>() as libc::socklen_t)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

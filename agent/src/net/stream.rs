@@ -1,0 +1,153 @@
+//! One byte stream, in the clear or under TLS, as the relays see it.
+
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::{AsRawFd, RawFd},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+/// A TCP stream whose first bytes were already read, to find out what it speaks.
+#[derive(Debug)]
+pub struct Rewound {
+    first: Bytes,
+    inner: TcpStream,
+}
+
+impl Rewound {
+    /// Puts `first` back in front of `inner`.
+    pub fn new(first: Bytes, inner: TcpStream) -> Self {
+        Self { first, inner }
+    }
+}
+
+impl AsyncRead for Rewound {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.first.is_empty() {
+            return Pin::new(&mut self.inner).poll_read(cx, buf);
+        }
+        let length = self.first.len().min(buf.remaining());
+        buf.put_slice(&self.first[..length]);
+        self.first.advance(length);
+        if self.first.is_empty() {
+            self.first = Bytes::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Rewound {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+/// One end of a relay.
+#[derive(Debug)]
+pub enum Stream {
+    /// In the clear.
+    Plain(Rewound),
+    /// TLS, we dialled.
+    Client(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    /// TLS, we were dialled.
+    Server(Box<tokio_rustls::server::TlsStream<Rewound>>),
+}
+
+impl Stream {
+    /// A stream in the clear of which nothing was read yet.
+    pub fn plain(inner: TcpStream) -> Self {
+        Self::Plain(Rewound::new(Bytes::new(), inner))
+    }
+
+    /// The socket below.
+    pub fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => &stream.inner,
+            Self::Client(stream) => stream.get_ref().0,
+            Self::Server(stream) => &stream.get_ref().0.inner,
+        }
+    }
+
+    /// Our own address of the socket below.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.tcp().local_addr().ok()
+    }
+
+    /// Reads into spare room of `buf`, at most `limit` bytes; 0 means that the peer has ended.
+    ///
+    /// A TLS peer that closes without saying so (`close_notify`) counts as having ended when
+    /// `lenient`: HTTP knows its own ends, opaque bytes do not (RFC 8446 section 6.1).
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>, buf: &mut bytes::BytesMut, limit: usize) -> Poll<io::Result<usize>> {
+        use bytes::BufMut;
+        buf.reserve(limit);
+        let length = {
+            let spare = buf.chunk_mut();
+            let length = spare.len().min(limit);
+            // SAFETY: `ReadBuf` only writes to the slice; what it initialised is advanced over below.
+            let slice = unsafe { &mut spare.as_uninit_slice_mut()[..length] };
+            let mut read = ReadBuf::uninit(slice);
+            ready!(Pin::new(self).poll_read(cx, &mut read))?;
+            read.filled().len()
+        };
+        // SAFETY: that many bytes were just filled.
+        unsafe { buf.advance_mut(length) };
+        Poll::Ready(Ok(length))
+    }
+}
+
+impl AsRawFd for Stream {
+    fn as_raw_fd(&self) -> RawFd {
+        self.tcp().as_raw_fd()
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Client(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Server(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Client(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Server(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Client(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Server(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Client(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Server(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

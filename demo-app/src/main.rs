@@ -22,6 +22,9 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// Exit code for input we cannot work with, the code clap uses for bad arguments too.
+const EXIT_UNUSABLE: u8 = 2;
+
 /// The sentences application of the service mesh exercises, and the helpers around it.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -42,13 +45,23 @@ enum Command {
     Get(get::Args),
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    let cli = Cli::parse();
+fn main() -> ExitCode {
+    match start(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            // One line with all causes: whoever runs this in a pod reads it in the log, where a backtrace only hides it.
+            log::line(format_args!("error: {error:#}"));
+            ExitCode::from(EXIT_UNUSABLE)
+        }
+    }
+}
+
+fn start(command: Command) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the asynchronous runtime")?;
-    runtime.block_on(run(cli.command))
+    runtime.block_on(run(command))
 }
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {

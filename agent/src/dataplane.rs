@@ -1,17 +1,22 @@
 //! Connections and requests of enrolled pods, from accept to report.
+//!
+//! Reading order: [`worker`] (threads that accept), [`pod`] (what a worker keeps for a pod),
+//! [`outbound`] and [`inbound`] (the life of a connection on each side), [`tcp`] and [`http`] (what
+//! happens to its bytes), [`dial`] and [`pool`] (connections we make), [`event`] (what is reported).
 
 pub mod event;
+pub mod exempt;
+pub mod http1;
+pub mod shared;
+pub mod sniff;
+pub mod pod;
+pub mod dial;
+pub mod pool;
+pub mod tcp;
+pub mod http;
+pub mod outbound;
+pub mod inbound;
+pub mod worker;
 
-use std::{io, os::fd::AsRawFd};
-
-use weft_ebpf_common::ExemptKind;
-
-/// Marks the agent's own sockets, so that the connect hook tells them from the pod's. Implemented by
-/// the capture layer; one handle for each worker.
-pub trait Exempt: Send {
-    /// Marks a socket before it connects.
-    ///
-    /// # Errors
-    /// The kernel's; the socket must then not be used, since it would be captured.
-    fn exempt(&mut self, socket: &dyn AsRawFd, kind: ExemptKind) -> io::Result<()>;
-}
+pub use exempt::Exempt;
+pub use shared::Shared;

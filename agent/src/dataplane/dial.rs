@@ -1,0 +1,154 @@
+//! Connections the agent makes from inside a pod: to other pods, and to the pod's own application.
+
+use std::{
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+    os::fd::AsRawFd,
+    time::Duration,
+};
+
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use weft_ebpf_common::{CAPTURE_MARK, ExemptKind};
+use weft_model::decision::{Cluster, Forward, UpstreamTls};
+
+use super::pod::{PodContext, View};
+use crate::{
+    identity::Purpose,
+    net::{socket, stream::Stream},
+};
+
+/// Source ports tried for one connection to an application before giving up.
+const PORT_ATTEMPTS_MAX: usize = 32;
+
+/// Why a connection could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// TCP failed.
+    #[error("{0}")]
+    Connect(#[source] io::Error),
+    /// Nothing answered in time.
+    #[error("connection timeout")]
+    Timeout,
+    /// The TLS handshake failed: the peer is not who it should be, or speaks no mesh TLS.
+    #[error("TLS_error: {0}")]
+    Tls(#[source] io::Error),
+    /// The pod has no certificate (yet).
+    #[error("no certificate for {0}")]
+    NoIdentity(String),
+}
+
+impl DialError {
+    /// May another endpoint be tried? (Istio's default `retryOn: connect-failure`)
+    pub fn is_retriable(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::Timeout)
+    }
+
+    /// What Envoy prints as `%UPSTREAM_TRANSPORT_FAILURE_REASON%`.
+    pub fn transport_failure(&self) -> String {
+        match self {
+            Self::Connect(error) => format!("delayed connect error: {}", error.raw_os_error().unwrap_or(0)),
+            other => other.to_string(),
+        }
+    }
+}
+
+impl PodContext {
+    /// Connects to where a decision leads, secured as it says.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn dial(&self, view: &View, forward: &Forward, purpose: Purpose) -> Result<Stream, DialError> {
+        let limits = &self.worker.shared.limits;
+        let tcp = within(limits.connect_timeout, self.connect_upstream(view, forward.address)).await?;
+        let UpstreamTls::Mutual(expected) = &forward.tls else { return Ok(Stream::plain(tcp)) };
+        let own = &view.workload.identity;
+        let identity = self
+            .worker
+            .shared
+            .identities
+            .get(own)
+            .ok_or_else(|| DialError::NoIdentity(own.to_string()))?;
+        let connector = TlsConnector::from(identity.client_config(purpose, expected));
+        let handshake = connector.connect(server_name(forward), tcp);
+        match tokio::time::timeout(limits.handshake_timeout, handshake).await {
+            Ok(Ok(stream)) => Ok(Stream::Client(Box::new(stream))),
+            Ok(Err(error)) => Err(DialError::Tls(error)),
+            Err(_elapsed) => Err(DialError::Timeout),
+        }
+    }
+
+    async fn connect_upstream(&self, view: &View, address: SocketAddr) -> io::Result<TcpStream> {
+        if self.is_own_address(view, address.ip()) {
+            // A pod that reaches itself: the connection must come to its own inbound side.
+            return self.connect_inside(address.ip(), address, ExemptKind::Hairpin).await;
+        }
+        let socket = socket::upstream(&self.netns, address)?;
+        self.exempt(&socket, ExemptKind::Upstream)?;
+        socket::connect(socket, address).await
+    }
+
+    /// Connects to the pod's own application in the name of `client`: the application sees the
+    /// client's address.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn dial_application(&self, client: IpAddr, address: SocketAddr) -> Result<Stream, DialError> {
+        let limits = &self.worker.shared.limits;
+        let connecting = self.connect_inside(client, address, ExemptKind::Application);
+        within(limits.connect_timeout, connecting).await.map(Stream::plain)
+    }
+
+    /// A connection from `source`, inside the pod, to the pod itself. Its source port is chosen here,
+    /// so that the connect hook can note the connection for the lookup hook.
+    async fn connect_inside(&self, source: IpAddr, address: SocketAddr, kind: ExemptKind) -> io::Result<TcpStream> {
+        let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+        for _ in 0..PORT_ATTEMPTS_MAX {
+            let port = self.next_application_port();
+            let socket = match socket::application(&self.netns, source, port, CAPTURE_MARK) {
+                Ok(socket) => socket,
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    last = error;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            self.exempt(&socket, kind)?;
+            match socket::connect(socket, address).await {
+                // The same four numbers are still in use: another port.
+                Err(error) if matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable) => {
+                    last = error;
+                }
+                result => return result,
+            }
+        }
+        Err(last)
+    }
+
+    fn exempt(&self, socket: &dyn AsRawFd, kind: ExemptKind) -> io::Result<()> {
+        self.worker.exempt.borrow_mut().exempt(socket, kind)
+    }
+}
+
+async fn within(limit: Duration, connecting: impl Future<Output = io::Result<TcpStream>>) -> Result<TcpStream, DialError> {
+    match tokio::time::timeout(limit, connecting).await {
+        Ok(result) => result.map_err(DialError::Connect),
+        Err(_elapsed) => Err(DialError::Timeout),
+    }
+}
+
+/// The server name of a mesh handshake: Istio's `outbound_.<port>_.<subset>_.<host>`, by which its
+/// gateways route; sessions are resumed per name, so pods dialled by address are named by it.
+fn server_name(forward: &Forward) -> ServerName<'static> {
+    let by_address = || ServerName::IpAddress(forward.address.ip().into());
+    match &forward.cluster {
+        Cluster::Service { service, port, subset } => {
+            let subset = subset.as_deref().unwrap_or_default();
+            let name = format!("outbound_.{port}_.{subset}_.{}", service.host);
+            ServerName::try_from(name).unwrap_or_else(|_invalid| by_address())
+        }
+        _ => by_address(),
+    }
+}

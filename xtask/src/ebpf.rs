@@ -18,13 +18,18 @@ const TARGET: &str = if cfg!(target_endian = "little") { "bpfel-unknown-none" } 
 /// The binary of the crate in `ebpf/`.
 const BINARY: &str = "weft-ebpf";
 
-/// The task: sets up the tools where they are missing, builds, and returns the object's path.
-pub fn run(steps: &mut Steps) -> Result<PathBuf> {
+/// The task: sets up the tools where they are missing, and builds.
+pub fn run(steps: &mut Steps) -> Result<()> {
     let tools = setup::provide(Purpose::Build, steps)?;
-    steps.step("kernel programs", || build(&tools))
+    build(&tools, steps).map(|_object| ())
 }
 
-fn build(tools: &EbpfTools) -> Result<PathBuf> {
+/// Builds with tools that a task has set up already, and returns the object's path.
+pub fn build(tools: &EbpfTools, steps: &mut Steps) -> Result<PathBuf> {
+    steps.step("kernel programs", || compile(tools))
+}
+
+fn compile(tools: &EbpfTools) -> Result<PathBuf> {
     let folder = paths::root().join("ebpf");
     let manifest = folder.join("Cargo.toml");
     ensure!(manifest.is_file(), "there is no {}: the kernel programs are missing from this tree", manifest.display());

@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     let mut steps = Steps::new();
     let done = match Cli::parse().task {
         Task::Setup(args) => setup::run(&args, &mut steps),
-        Task::BuildEbpf => ebpf::run(&mut steps).map(|_object| ()),
+        Task::BuildEbpf => ebpf::run(&mut steps),
         Task::Tidy => tidy::run(),
         Task::Test(args) => test::run(&args, &mut steps),
         Task::Ci => ci::run(&mut steps),

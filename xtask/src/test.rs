@@ -76,9 +76,12 @@ fn model(filter: Option<&str>) -> Result<()> {
 }
 
 fn node(filter: Option<&str>, steps: &mut Steps) -> Result<()> {
-    ensure!(setup::is_root(), "the node tier makes network namespaces and needs root: `sudo -E cargo xtask test node`");
-    setup::provide(Purpose::Test, steps)?;
-    ebpf::run(steps)?;
+    ensure!(
+        setup::is_root(),
+        "the node tier makes network namespaces and needs root: `sudo -E env PATH=\"$PATH\" cargo xtask test node`"
+    );
+    let tools = setup::provide(Purpose::Test, steps)?;
+    ebpf::build(&tools, steps)?;
     let programs = steps.step("agent and demo application", build_programs)?;
     Cmd::cargo()
         .args(["test", "--no-fail-fast", "--package", "weft-testbed"])

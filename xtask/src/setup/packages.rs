@@ -43,7 +43,10 @@ pub fn provide(purpose: Purpose, steps: &mut Steps) -> Result<()> {
         let commands: Vec<&str> = missing.iter().map(|(command, _)| *command).collect();
         ensure!(apt, "these commands are missing: {}; install them (Debian: {list})", commands.join(" "));
         ensure!(is_root(), "installing needs root: run `sudo apt-get install {list}`, then this again");
-        install(&packages)
+        install(&packages)?;
+        let absent = missing.iter().find(|(command, _)| paths::find_program(command).is_none());
+        ensure!(absent.is_none(), "after installing {list} there is still no `{}`", absent.map_or("", |need| need.0));
+        Ok(())
     })
 }
 

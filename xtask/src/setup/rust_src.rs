@@ -78,8 +78,7 @@ fn first_line(error: &anyhow::Error) -> String {
 
 /// The unpacked package, from the cache or from the first suite that has it.
 fn from_debian(version: &str) -> Result<PathBuf> {
-    let folder = paths::cache()?.join(format!("rust-src-{version}"));
-    let source = folder.join(format!("usr/src/rustc-{version}"));
+    let source = paths::cache()?.join(format!("rust-src-{version}"));
     if is_source(&source) {
         eprintln!("    from the cache");
         return Ok(source);
@@ -88,24 +87,36 @@ fn from_debian(version: &str) -> Result<PathBuf> {
         ensure!(paths::find_program(tool).is_some(), "there is no {tool} here, so Debian's package is no way either");
     }
     ensure!(Path::new(KEYRING).is_file(), "Debian's keys are missing: `apt-get install debian-archive-keyring`");
+    let fetch = source.with_added_extension("fetch");
+    let fetched = fetch_into(&source, &fetch, version);
+    let cleared = fs::remove_dir_all(&fetch).with_context(|| format!("cannot remove {}", fetch.display()));
+    fetched.and(cleared).map(|()| source)
+}
+
+/// Makes `source` from the first suite that has the package, working in the folder `fetch`.
+fn fetch_into(source: &Path, fetch: &Path, version: &str) -> Result<()> {
     let mirror = debian_mirror(Path::new("/etc/apt"));
     for suite in SUITES {
-        let apt = PrivateApt::new(&folder, &mirror, suite)?;
-        let found = match apt.versions() {
-            Ok(listing) => package_version(&listing, version).map(str::to_owned),
+        let apt = PrivateApt::new(&fetch.join(suite), &mirror, suite)?;
+        let listing = match apt.versions() {
+            Ok(listing) => listing,
             Err(error) => {
                 eprintln!("    {suite}: {error:#}");
                 continue;
             }
         };
-        let Some(found) = found else {
+        let Some(found) = package_version(&listing, version) else {
             eprintln!("    {suite}: not this version");
             continue;
         };
         eprintln!("    {suite}: rust-src {found}");
-        apt.unpack(&found, version)?;
-        ensure!(is_source(&source), "Debian's rust-src {found} has no {}", source.join("library/Cargo.lock").display());
-        return Ok(source);
+        let unpacked = apt.unpack(found, version)?;
+        ensure!(
+            is_source(&unpacked),
+            "Debian's rust-src {found} has no library/Cargo.lock: cargo cannot build from it"
+        );
+        // Whole or not at all: an interrupted set-up must not leave half a library that looks like one.
+        return fs::rename(&unpacked, source).with_context(|| format!("cannot make {}", source.display()));
     }
     bail!("none of {} at {mirror} has rust-src {version}", SUITES.join(", "))
 }
@@ -127,7 +138,6 @@ struct PrivateApt {
 
 impl PrivateApt {
     fn new(folder: &Path, mirror: &str, suite: &str) -> Result<Self> {
-        let folder = folder.join("apt").join(suite);
         for part in ["lists/partial", "cache/archives/partial"] {
             let part = folder.join(part);
             fs::create_dir_all(&part).with_context(|| format!("cannot make {}", part.display()))?;
@@ -146,7 +156,10 @@ impl PrivateApt {
             // apt's download user may not enter a home folder.
             "APT::Sandbox::User=".to_owned(),
         ];
-        Ok(Self { folder, options: options.into_iter().flat_map(|option| ["-o".to_owned(), option]).collect() })
+        Ok(Self {
+            folder: folder.to_owned(),
+            options: options.into_iter().flat_map(|option| ["-o".to_owned(), option]).collect(),
+        })
     }
 
     /// What the suite has of `rust-src`, as `apt-cache madison` lists it.
@@ -156,18 +169,17 @@ impl PrivateApt {
     }
 
     /// Fetches the package and unpacks the `library` folder of it: a fifth of it, and all that cargo reads.
-    fn unpack(&self, package_version: &str, upstream: &str) -> Result<()> {
+    fn unpack(&self, package_version: &str, upstream: &str) -> Result<PathBuf> {
         self.apt("apt-get", &["download", &format!("rust-src={package_version}")])?;
         let package = self.downloaded()?;
-        let target = self.folder.join("../..");
-        // `sh` only for the pipe: tar picks the one folder that dpkg-deb cannot.
+        let source = format!("usr/src/rustc-{upstream}");
+        // A shell only for the pipe: tar picks the one folder, which dpkg-deb cannot. An incomplete archive fails in tar.
         Cmd::new("sh")
             .args(["-c", "dpkg-deb --fsys-tarfile \"$0\" | tar -x -C \"$1\" \"$2\""])
-            .args([package.as_os_str(), target.as_os_str()])
-            .args([format!("./usr/src/rustc-{upstream}/library")])
+            .args([package.as_os_str(), self.folder.as_os_str()])
+            .args([format!("./{source}/library")])
             .read()?;
-        let apt = target.join("apt");
-        fs::remove_dir_all(&apt).with_context(|| format!("cannot remove {}", apt.display()))
+        Ok(self.folder.join(source))
     }
 
     fn downloaded(&self) -> Result<PathBuf> {
@@ -190,8 +202,9 @@ fn link(source: &Path, link: &Path) -> Result<()> {
     if let Some(parent) = link.parent() {
         fs::create_dir_all(parent).with_context(|| format!("cannot make {}: whose is it?", parent.display()))?;
     }
-    symlink(source, link)
-        .with_context(|| format!("cannot link {}: run `cargo xtask setup` as its owner", link.display()))?;
+    symlink(source, link).with_context(|| {
+        format!("cannot link {}: clear that place, and run `cargo xtask setup` as its owner", link.display())
+    })?;
     eprintln!("    linked into the sysroot");
     Ok(())
 }

@@ -106,7 +106,8 @@ fn file_sizes() {
     assert_eq!(severity("xtask/src/a.rs", 301), ["xtask/src/a.rs:1 file size Warning"]);
     assert_eq!(severity("xtask/src/a.rs", 400), ["xtask/src/a.rs:1 file size Warning"]);
     assert_eq!(severity("xtask/src/a.rs", 401), ["xtask/src/a.rs:1 file size Failure"]);
-    for test in ["xtask/src/a/tests.rs", "tests/tests/mtls.rs"] {
+    assert_eq!(severity("tests/src/bed.rs", 401), ["tests/src/bed.rs:1 file size Failure"]);
+    for test in ["xtask/src/a/tests.rs", "tests/tests/mtls.rs", "tests/src/bed/tests.rs"] {
         assert!(severity(test, 600).is_empty());
         assert_eq!(severity(test, 601), [format!("{test}:1 file size Failure")]);
     }

@@ -21,9 +21,11 @@ impl Source {
         lexer::lex(&self.text)
     }
 
-    /// Whether it holds tests only: a `tests.rs`, or anything in a folder `tests`.
+    /// Whether it holds tests only: a `tests.rs`, or anything in a folder `tests`. The harness in `tests/src/` is a
+    /// library like any other.
     pub fn is_test(&self) -> bool {
-        self.path.split('/').any(|part| part == "tests" || part == "tests.rs")
+        let path = self.path.strip_prefix("tests/src/").unwrap_or(&self.path);
+        path.split('/').any(|part| part == "tests" || part == "tests.rs")
     }
 }
 

@@ -1,2 +1,58 @@
-//! xtask
-fn main() {}
+//! What a developer types: `cargo xtask <task>`.
+//!
+//! Owns the command line only; each task is a file of its own and knows nothing of the others' insides.
+//! A new task is one `mod` line, one variant of [`Task`] and one arm in [`main`].
+
+mod ci;
+mod ebpf;
+mod paths;
+mod run;
+mod setup;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::run::Steps;
+
+/// Everything that is done to this repository is one of these tasks.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", about, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Find or install what building and running weft needs beyond cargo (idempotent, cached).
+    Setup(setup::Args),
+    /// Build the kernel programs in `ebpf/` into `target/ebpf/weft-ebpf.o` (always optimised).
+    BuildEbpf,
+    /// Check the rules of this tree that rustc and clippy do not know.
+    Tidy,
+    /// Run the test tiers: model (needs only cargo), node (needs root and a BTF kernel).
+    Test(test::Args),
+    /// Everything a change has to pass: format, lints, tidy, dependency policy, all test tiers.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let mut steps = Steps::new();
+    let done = match Cli::parse().task {
+        Task::Setup(args) => setup::run(&args, &mut steps),
+        Task::BuildEbpf => ebpf::run(&mut steps),
+        Task::Tidy => tidy::run(),
+        Task::Test(args) => test::run(&args, &mut steps),
+        Task::Ci => ci::run(&mut steps),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

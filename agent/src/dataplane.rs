@@ -8,6 +8,7 @@ pub mod event;
 pub mod exempt;
 pub mod http1;
 pub mod shared;
+pub mod http_date;
 pub mod sniff;
 pub mod pod;
 pub mod dial;

@@ -275,7 +275,7 @@ impl<'a, A: AnswerHook> Exchange<'a, A> {
         let parsed = self.response.parser.parse(&self.upstream.buffer, self.client.answer_to);
         match parsed.map_err(Failure::BadResponse)? {
             Parse::Partial => Ok(false),
-            Parse::Complete(head, consumed) => {
+            Parse::Complete { head, consumed } => {
                 self.upstream.buffer.advance(consumed);
                 self.queue_head(&head);
                 Ok(true)

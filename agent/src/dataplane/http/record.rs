@@ -1,0 +1,148 @@
+//! What is known of one request while it passes, and the event it becomes.
+
+use std::time::{Instant, SystemTime};
+
+use weft_model::outcome::ResponseFlag;
+
+use super::exchange::Passed;
+use crate::dataplane::{
+    event::{ConnectionInfo, HttpVersion, RequestEvent},
+    http1::{HeadError, RequestHead, Version},
+};
+
+/// One request on its way.
+#[derive(Debug)]
+pub struct Record {
+    started: SystemTime,
+    clock: Instant,
+    version: HttpVersion,
+    grpc: bool,
+    method: String,
+    path: String,
+    authority: String,
+    user_agent: String,
+    forwarded_for: String,
+    request_head: u64,
+    /// `x-request-id`, once known.
+    pub request_id: String,
+    /// Status sent to the client.
+    pub status: u16,
+    /// Flags in the order they arose.
+    pub flags: Vec<ResponseFlag>,
+    /// Envoy's response code details.
+    pub details: String,
+    /// Why the upstream connection failed.
+    pub upstream_failure: String,
+    /// Name of the route.
+    pub route: String,
+    sent_head: u64,
+    body_received: u64,
+    body_sent: u64,
+    response_at: Option<Instant>,
+}
+
+impl Record {
+    /// A record that begins with a request's head of `head_bytes`.
+    pub fn begin(head: &RequestHead, head_bytes: usize) -> Self {
+        let text = |name| head.headers().text(name).unwrap_or_default().to_owned();
+        let mut record = Self::empty();
+        record.version = if head.version() == Version::Http10 { HttpVersion::Http10 } else { HttpVersion::Http11 };
+        record.grpc = head.headers().text("content-type").is_some_and(|kind| kind.starts_with("application/grpc"));
+        head.method().clone_into(&mut record.method);
+        head.path().clone_into(&mut record.path);
+        record.authority = head.authority().unwrap_or_default().to_owned();
+        record.user_agent = text("user-agent");
+        record.forwarded_for = text("x-forwarded-for");
+        record.request_id = text("x-request-id");
+        record.request_head = head_bytes as u64;
+        record
+    }
+
+    /// A record of a request whose head was refused.
+    pub fn refused(error: HeadError) -> Self {
+        let mut record = Self::empty();
+        record.status = error.status();
+        record.flags.push(ResponseFlag::DownstreamProtocolError);
+        record.details = format!("http1.{}", error.detail());
+        record
+    }
+
+    fn empty() -> Self {
+        Self {
+            started: SystemTime::now(),
+            clock: Instant::now(),
+            version: HttpVersion::Http11,
+            grpc: false,
+            method: String::new(),
+            path: String::new(),
+            authority: String::new(),
+            user_agent: String::new(),
+            forwarded_for: String::new(),
+            request_head: 0,
+            request_id: String::new(),
+            status: 0,
+            flags: Vec::new(),
+            details: String::new(),
+            upstream_failure: String::new(),
+            route: String::new(),
+            sent_head: 0,
+            body_received: 0,
+            body_sent: 0,
+            response_at: None,
+        }
+    }
+
+    /// When the request began.
+    pub fn clock(&self) -> Instant {
+        self.clock
+    }
+
+    /// Host header.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Adds what an exchange passed.
+    pub fn add(&mut self, passed: &Passed) {
+        if passed.status != 0 {
+            self.status = passed.status;
+        }
+        self.sent_head += passed.response_head;
+        self.body_received += passed.request_body;
+        self.body_sent += passed.response_body;
+        self.response_at = passed.response_at.or(self.response_at);
+    }
+
+    /// Adds an answer of the proxy itself.
+    pub fn add_reply(&mut self, status: u16, body_bytes: usize) {
+        self.status = status;
+        self.body_sent += body_bytes as u64;
+    }
+
+    /// The event.
+    pub fn finish(self, connection: ConnectionInfo) -> RequestEvent {
+        RequestEvent {
+            connection,
+            started: self.started,
+            version: self.version,
+            grpc: self.grpc,
+            method: self.method,
+            path: self.path,
+            authority: self.authority,
+            user_agent: self.user_agent,
+            forwarded_for: self.forwarded_for,
+            request_id: self.request_id,
+            status: self.status,
+            flags: self.flags,
+            details: self.details,
+            upstream_failure: self.upstream_failure,
+            route: self.route,
+            request_bytes: self.request_head + self.body_received,
+            response_bytes: self.sent_head + self.body_sent,
+            body_received: self.body_received,
+            body_sent: self.body_sent,
+            duration: self.clock.elapsed(),
+            upstream_time: self.response_at.map(|at| at.duration_since(self.clock)),
+        }
+    }
+}

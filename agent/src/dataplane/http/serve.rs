@@ -1,0 +1,366 @@
+//! A client's connection, request by request. Phases: read a head, choose, exchange, report.
+
+use std::{io, time::Duration};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::AsyncWriteExt;
+use weft_model::outcome::ResponseFlag;
+
+use super::{
+    Wire,
+    exchange::{AnswerHook, Client, Exchange, Failure, Passed},
+    record::Record,
+};
+use crate::{
+    dataplane::{
+        Shared,
+        http1::{
+            BodyLength, BodyReader, HeadError, HeaderEdits, LocalReply, Parse, Persistence, RequestEdits, RequestHead,
+            RequestParser, write_request_head,
+        },
+    },
+    net::{relay::Relay, socket::reset_on_close},
+};
+
+/// Bytes read at once where a head is expected.
+const HEAD_READ_BYTES: usize = 16 * 1024;
+
+/// A request body that ends within this is sent in the same write as its head, and can be sent again
+/// when a reused connection turns out to be closed.
+const FIRST_FLIGHT_BYTES: usize = 16 * 1024;
+
+/// How long and how much is read from a client that was refused, so that the answer is not lost in a
+/// reset (RFC 9112 section 9.6).
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES_MAX: usize = 256 * 1024;
+
+/// Attempts on other connections when a reused one was closed by its peer meanwhile.
+const STALE_RETRIES_MAX: usize = 3;
+
+/// What a hop says to a request.
+pub enum Choice {
+    /// Pass it on over this connection.
+    Forward(Wire),
+    /// Answer it here.
+    Reply(Reply),
+}
+
+/// An answer of the proxy itself.
+pub struct Reply {
+    /// Status.
+    pub status: u16,
+    /// Body.
+    pub body: String,
+}
+
+/// One side of the mesh, as far as it differs for HTTP.
+pub trait Hop: AnswerHook {
+    /// Called once per request, before anything else: chooses, and prepares the edits of the head.
+    async fn choose(&mut self, head: &RequestHead, record: &mut Record, edits: &mut RequestEdits<'static>) -> Choice;
+    /// A reused connection was closed by its peer before it answered: another one, or an answer.
+    async fn choose_again(&mut self, record: &mut Record) -> Choice;
+    /// The exchange is over; `wire` may carry another one.
+    fn keep(&mut self, wire: Wire);
+    /// Value of the `server` header in answers of the proxy itself (Envoy's, Istio's).
+    fn server_name(&self) -> &'static str;
+    /// Hands the finished record over.
+    fn report(&mut self, record: Record);
+    /// May this client's connection still be served? Asked between requests.
+    fn is_welcome(&mut self) -> bool;
+}
+
+/// Serves a client until it leaves, breaks the protocol, or the agent drains.
+pub async fn serve<H: Hop>(mut downstream: Wire, hop: &mut H, shared: &Shared) {
+    let mut parser = RequestParser::default();
+    loop {
+        let head = match read_head(&mut downstream, &mut parser, shared).await {
+            Read::Head(head, bytes) => (head, bytes),
+            Read::Ended => return,
+            Read::Refused(error) => return refuse_head(downstream, hop, error).await,
+        };
+        if !hop.is_welcome() {
+            reset_on_close(&downstream.stream);
+            return;
+        }
+        let (head, head_bytes) = head;
+        let mut record = Record::begin(&head, head_bytes);
+        let next = request(&mut downstream, hop, &head, &mut record, shared).await;
+        hop.report(record);
+        match next {
+            Next::Request => downstream.shed(),
+            Next::Close => return close(downstream).await,
+            Next::Reset => {
+                reset_on_close(&downstream.stream);
+                return;
+            }
+            Next::Tunnel(upstream) => return tunnel(downstream, upstream).await,
+        }
+    }
+}
+
+enum Read {
+    Head(RequestHead, usize),
+    Ended,
+    Refused(HeadError),
+}
+
+async fn read_head(downstream: &mut Wire, parser: &mut RequestParser, shared: &Shared) -> Read {
+    let mut drain = shared.drain.clone();
+    if downstream.buffer.is_empty() {
+        // Between requests: the only place where a connection may end without anybody's harm.
+        tokio::select! {
+            biased;
+            filled = downstream.fill(HEAD_READ_BYTES) => {
+                if !matches!(filled, Ok(1..)) {
+                    return Read::Ended;
+                }
+            }
+            () = drain.begun() => return Read::Ended,
+            () = tokio::time::sleep(shared.limits.idle_timeout) => return Read::Ended,
+        }
+    }
+    let reading = async {
+        loop {
+            match parser.parse(&downstream.buffer) {
+                Ok(Parse::Complete { head, consumed }) => {
+                    downstream.buffer.advance(consumed);
+                    return Read::Head(head, consumed);
+                }
+                Ok(Parse::Partial) => {}
+                Err(error) => return Read::Refused(error),
+            }
+            if !matches!(downstream.fill(HEAD_READ_BYTES).await, Ok(1..)) {
+                return Read::Ended;
+            }
+        }
+    };
+    // A request whose head never ends (slowloris) costs its own connection and nothing else.
+    tokio::time::timeout(shared.limits.head_timeout, reading).await.unwrap_or(Read::Ended)
+}
+
+enum Next {
+    Request,
+    Close,
+    Reset,
+    Tunnel(Wire),
+}
+
+async fn request<H: Hop>(
+    downstream: &mut Wire,
+    hop: &mut H,
+    head: &RequestHead,
+    record: &mut Record,
+    shared: &Shared,
+) -> Next {
+    let mut edits = RequestEdits { upgrade: true, ..RequestEdits::default() };
+    let mut choice = hop.choose(head, record, &mut edits).await;
+    let mut body = BodyReader::new(head.body());
+    let first = match &choice {
+        Choice::Forward(_) => first_flight(downstream, head, &edits, &mut body),
+        Choice::Reply(_) => Ok(Bytes::new()),
+    };
+    let Ok(first) = first else { return bad_body(downstream, hop, head, record).await };
+    let replayable = body.is_complete() && is_idempotent(head.method());
+    let client = Client {
+        version: head.version(),
+        keep_alive: head.keep_alive() && !shared.drain.has_begun(),
+        answer_to: head.answer_to(true),
+    };
+    for attempt in 0.. {
+        let mut upstream = match choice {
+            Choice::Forward(upstream) => upstream,
+            Choice::Reply(reply) => return answer(downstream, hop, head, record, &reply).await,
+        };
+        let exchange = Exchange::new(downstream, &mut upstream, hop, first.clone(), body.clone(), client);
+        let (failure, passed) = match exchange.run().await {
+            Ok(passed) => return finished(hop, upstream, record, &passed),
+            Err(failed) => failed,
+        };
+        let stale = upstream.reused && matches!(failure, Failure::BeforeResponse(_));
+        if stale && replayable && attempt < STALE_RETRIES_MAX {
+            choice = hop.choose_again(record).await;
+            continue;
+        }
+        record.add(&passed);
+        return failed(downstream, hop, head, record, failure).await;
+    }
+    Next::Close
+}
+
+/// Methods that may be sent again when nobody knows whether they were carried out (RFC 9110 section 9.2.2).
+fn is_idempotent(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
+}
+
+/// The head as it goes upstream, with as much of the body as is here already and fits.
+fn first_flight(
+    downstream: &mut Wire,
+    head: &RequestHead,
+    edits: &RequestEdits<'static>,
+    body: &mut BodyReader,
+) -> Result<Bytes, ()> {
+    let mut first = BytesMut::new();
+    write_request_head(&mut first, head, edits);
+    if !body.is_complete() && !downstream.buffer.is_empty() && downstream.buffer.len() <= FIRST_FLIGHT_BYTES {
+        let progress = body.advance(&downstream.buffer).map_err(|_malformed| ())?;
+        first.extend_from_slice(&downstream.buffer[..progress.taken]);
+        downstream.buffer.advance(progress.taken);
+    }
+    Ok(first.freeze())
+}
+
+fn finished<H: Hop>(hop: &mut H, mut upstream: Wire, record: &mut Record, passed: &Passed) -> Next {
+    record.add(passed);
+    if record.details.is_empty() {
+        "via_upstream".clone_into(&mut record.details);
+    }
+    if passed.tunnel {
+        return Next::Tunnel(upstream);
+    }
+    if passed.upstream_reusable && upstream.buffer.is_empty() {
+        upstream.reused = true;
+        upstream.shed();
+        hop.keep(upstream);
+    }
+    if passed.downstream_reusable { Next::Request } else { Next::Close }
+}
+
+/// Turns a failed exchange into what the client sees.
+async fn failed<H: Hop>(
+    downstream: &mut Wire,
+    hop: &mut H,
+    head: &RequestHead,
+    record: &mut Record,
+    failure: Failure,
+) -> Next {
+    match failure {
+        Failure::Downstream(None) => {
+            record.flags.push(ResponseFlag::DownstreamConnectionTermination);
+            "downstream_remote_disconnect".clone_into(&mut record.details);
+            Next::Reset
+        }
+        Failure::Downstream(Some(error)) if record.status == 0 => {
+            record.flags.push(ResponseFlag::DownstreamProtocolError);
+            record.details = format!("http1.{}", error.detail());
+            let reply = Reply { status: error.status(), body: String::new() };
+            answer(downstream, hop, head, record, &reply).await
+        }
+        Failure::Downstream(Some(error)) => {
+            record.flags.push(ResponseFlag::DownstreamProtocolError);
+            record.details = format!("http1.{}", error.detail());
+            Next::Reset
+        }
+        Failure::BeforeResponse(error) => {
+            record.flags.push(ResponseFlag::UpstreamConnectionTermination);
+            record.details = "upstream_reset_before_response_started{connection_termination}".to_owned();
+            record.upstream_failure = error.to_string();
+            let body = "upstream connect error or disconnect/reset before headers. reset reason: connection termination";
+            answer(downstream, hop, head, record, &Reply { status: 503, body: body.to_owned() }).await
+        }
+        Failure::BadResponse(error) => {
+            record.flags.push(ResponseFlag::UpstreamProtocolError);
+            record.details = format!("upstream_reset_before_response_started{{protocol_error,{}}}", error.detail());
+            let body = "upstream connect error or disconnect/reset before headers. reset reason: protocol error";
+            answer(downstream, hop, head, record, &Reply { status: 502, body: body.to_owned() }).await
+        }
+        Failure::MidResponse(error) => {
+            record.flags.push(ResponseFlag::UpstreamConnectionTermination);
+            record.details = "upstream_reset_after_response_started{connection_termination}".to_owned();
+            record.upstream_failure = error;
+            // A shorter body must not look whole.
+            Next::Reset
+        }
+    }
+}
+
+/// Answers a request here. The connection goes on when all of the request's body is here already.
+async fn answer<H: Hop>(
+    downstream: &mut Wire,
+    hop: &H,
+    head: &RequestHead,
+    record: &mut Record,
+    reply: &Reply,
+) -> Next {
+    record.add_reply(reply.status, reply.body.len());
+    let mut body = BodyReader::new(head.body());
+    let whole = match body.advance(&downstream.buffer) {
+        Ok(progress) if progress.complete => {
+            downstream.buffer.advance(progress.taken);
+            true
+        }
+        _ => false,
+    };
+    let keep = whole && head.keep_alive() && head.body() != BodyLength::Tunnel;
+    let persistence = Persistence::for_client(head.version(), keep);
+    let sent = write_reply(downstream, hop, reply, persistence, head.method() == "HEAD").await;
+    match sent {
+        Ok(()) if keep => Next::Request,
+        Ok(()) => Next::Close,
+        Err(_gone) => Next::Reset,
+    }
+}
+
+async fn bad_body<H: Hop>(downstream: &mut Wire, hop: &H, head: &RequestHead, record: &mut Record) -> Next {
+    record.flags.push(ResponseFlag::DownstreamProtocolError);
+    "http1.codec_error".clone_into(&mut record.details);
+    answer(downstream, hop, head, record, &Reply { status: 400, body: String::new() }).await
+}
+
+async fn refuse_head<H: Hop>(mut downstream: Wire, hop: &mut H, error: HeadError) {
+    let mut record = Record::refused(error);
+    let reply = Reply { status: error.status(), body: String::new() };
+    record.add_reply(reply.status, 0);
+    let sent = write_reply(&mut downstream, hop, &reply, Persistence::Close, false).await;
+    hop.report(record);
+    if sent.is_ok() {
+        close(downstream).await;
+    }
+}
+
+async fn write_reply<H: Hop>(
+    downstream: &mut Wire,
+    hop: &H,
+    reply: &Reply,
+    persistence: Persistence,
+    is_head: bool,
+) -> io::Result<()> {
+    let mut headers = HeaderEdits::default();
+    let date = super::super::http_date::now();
+    // Our own names and values are valid.
+    let _ = headers.set("date", date);
+    let _ = headers.set("server", hop.server_name());
+    let reply =
+        LocalReply { status: reply.status, body: reply.body.as_bytes(), headers: &headers, persistence, is_head };
+    let mut out = Vec::new();
+    reply.write(&mut out);
+    downstream.stream.write_all(&out).await?;
+    downstream.stream.flush().await
+}
+
+/// Ends a connection whose client may still be sending: says so, then reads for a moment, since
+/// closing with unread bytes would reset the connection and destroy the answer on its way.
+async fn close(mut downstream: Wire) {
+    if downstream.stream.shutdown().await.is_err() {
+        return;
+    }
+    let draining = async {
+        let mut seen = 0;
+        while seen < LINGER_BYTES_MAX {
+            downstream.buffer.clear();
+            match downstream.fill(HEAD_READ_BYTES).await {
+                Ok(read @ 1..) => seen += read,
+                _ => return,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(LINGER, draining).await;
+}
+
+/// The rest of both connections belongs to another protocol.
+async fn tunnel(downstream: Wire, upstream: Wire) {
+    let mut relay = Relay::new(downstream.stream, upstream.stream, downstream.buffer, upstream.buffer);
+    if relay.run().await.is_err() {
+        reset_on_close(&relay.downstream);
+        reset_on_close(&relay.upstream);
+    }
+}

@@ -3,14 +3,29 @@
 //! The client side chooses ([`decide_connection`], [`decide_request`]); the server side enforces
 //! ([`InboundPolicy`]). Both are functions of one [`Snapshot`] and the facts handed in.
 
-use std::{net::{IpAddr, SocketAddr}, sync::Arc};
+mod authority;
+mod destination;
+mod inbound;
+mod outbound;
+mod protocol;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+pub use inbound::InboundPolicy;
+use outbound::{Miss, Outbound};
 
 use crate::{
     address::OriginalDst,
     balance::Draw,
     identity::SpiffeId,
     outcome::Answer,
-    policy::{AuthorizationPolicy, MtlsMode},
+    policy::AuthorizationPolicy,
     request::Request,
     service::{AppProtocol, Service},
     snapshot::Snapshot,
@@ -124,24 +139,34 @@ pub enum RuleRef {
 }
 
 /// What the declared configuration says a destination speaks, before a byte was seen.
+///
+/// A cluster IP speaks what its Service port declares, a pod what the Services in front of that port agree on. An
+/// undeclared port of a protocol whose servers greet first is [`AppProtocol::ServerFirst`]; a destination the registry
+/// does not know is undeclared.
 pub fn outbound_protocol(snapshot: &Snapshot, destination: OriginalDst) -> AppProtocol {
-    let _ = (snapshot, destination);
-    unimplemented!()
+    protocol::outbound(snapshot, destination)
 }
 
-/// What the Services in front of `workload` declare its `port` to speak.
+/// What the Services in front of `workload` declare its `port` to speak; undeclared where they disagree.
 pub fn inbound_protocol(snapshot: &Snapshot, workload: &Workload, port: u16) -> AppProtocol {
-    let _ = (snapshot, workload, port);
-    unimplemented!()
+    protocol::inbound(snapshot, workload, port)
 }
 
-/// Client side, opaque bytes: where a connection of `source` goes.
-pub fn decide_connection(snapshot: &Snapshot, source: &Workload, destination: OriginalDst, draw: &mut dyn Draw) -> Decision {
-    let _ = (snapshot, source, destination, draw);
-    unimplemented!()
+/// Client side, opaque bytes: where a connection of `source` goes. Never an [`Decision::Answer`].
+pub fn decide_connection(
+    snapshot: &Snapshot,
+    source: &Workload,
+    destination: OriginalDst,
+    draw: &mut dyn Draw,
+) -> Decision {
+    match Outbound::new(snapshot, source, destination).connection(draw) {
+        Ok(forward) => Decision::Forward(forward),
+        Err(Miss { refusal: reason, cluster, rule }) => Decision::Refuse { reason, cluster, rule },
+    }
 }
 
-/// Client side, HTTP: where a request of `source` on a connection to `destination` goes.
+/// Client side, HTTP: where a request of `source` on a connection to `destination` goes. Never a
+/// [`Decision::Refuse`].
 pub fn decide_request(
     snapshot: &Snapshot,
     source: &Workload,
@@ -149,14 +174,22 @@ pub fn decide_request(
     request: &Request<'_>,
     draw: &mut dyn Draw,
 ) -> Decision {
-    let _ = (snapshot, source, destination, request, draw);
-    unimplemented!()
+    match Outbound::new(snapshot, source, destination).request(request, draw) {
+        Ok(forward) => Decision::Forward(forward),
+        Err(Miss { refusal, cluster, rule }) => Decision::Answer { answer: refusal.answer(), cluster, rule },
+    }
 }
 
-/// Server side: everything that applies to one workload, collected once per snapshot.
-#[derive(Clone, Debug, Default)]
-pub struct InboundPolicy {
-    // filled by for_workload
+impl Refusal {
+    /// The same, said in HTTP.
+    pub fn answer(self) -> Answer {
+        match self {
+            Self::NoRoute => Answer::NO_ROUTE,
+            Self::NoCluster => Answer::NO_CLUSTER,
+            Self::NoHealthyUpstream => Answer::NO_HEALTHY_UPSTREAM,
+            Self::BlackHole => Answer::BLACK_HOLE,
+        }
+    }
 }
 
 /// What the server side knows when it decides.
@@ -201,25 +234,5 @@ impl Access {
     /// Is it passed?
     pub fn is_allowed(&self) -> bool {
         matches!(self, Self::AllowedByDefault | Self::AllowedBy(..))
-    }
-}
-
-impl InboundPolicy {
-    /// Collects what applies to `workload`.
-    pub fn for_workload(snapshot: &Snapshot, workload: &Workload) -> Self {
-        let _ = (snapshot, workload);
-        unimplemented!()
-    }
-
-    /// mTLS mode of a port of the workload.
-    pub fn mtls_mode(&self, port: u16) -> MtlsMode {
-        let _ = port;
-        unimplemented!()
-    }
-
-    /// Does any policy look at HTTP (so that an opaque connection cannot be judged in full)?
-    pub fn authorize(&self, facts: &InboundFacts<'_>) -> Verdict {
-        let _ = facts;
-        unimplemented!()
     }
 }

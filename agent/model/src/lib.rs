@@ -8,15 +8,15 @@
 //! [`outcome`] (how it can end).
 
 pub mod address;
-pub mod identity;
-pub mod workload;
-pub mod service;
-pub mod matching;
-pub mod route;
-pub mod policy;
-pub mod mesh;
-pub mod snapshot;
-pub mod outcome;
-pub mod request;
 pub mod balance;
 pub mod decision;
+pub mod identity;
+pub mod matching;
+pub mod mesh;
+pub mod outcome;
+pub mod policy;
+pub mod request;
+pub mod route;
+pub mod service;
+pub mod snapshot;
+pub mod workload;

@@ -2,11 +2,25 @@
 //!
 //! Which apply to a workload, and what they say, is decided in [`crate::decision`]'s inbound half.
 
+mod evaluate;
+mod path;
+mod peer;
+
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
-use crate::{matching::Pattern, workload::{Labels, Named}};
+pub(crate) use evaluate::Evaluation;
+pub use path::normalize_path;
+pub(crate) use peer::{PeerModes, PortModes};
+
+use crate::{
+    matching::Pattern,
+    workload::{Labels, Named},
+};
 
 /// mTLS mode of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -16,8 +16,18 @@ pub struct Request<'a> {
 
 impl Request<'_> {
     /// The path without query and fragment.
+    ///
+    /// A client may also send the absolute form, `http://host/path` (RFC 9112 section 3.2.2); its path begins after
+    /// the authority, else a policy about `/path` could be walked around by spelling out the host.
     pub fn path(&self) -> &str {
-        self.target.split(['?', '#']).next().unwrap_or("")
+        let target = self.target.split(['?', '#']).next().unwrap_or("");
+        if target.starts_with('/') {
+            return target;
+        }
+        match target.split_once("://") {
+            Some((_, rest)) => rest.find('/').map_or("/", |start| &rest[start..]),
+            None => target,
+        }
     }
 
     /// The query without its `?`.
@@ -37,9 +47,8 @@ impl Headers for [(String, String)] {
     fn value(&self, lower_case_name: &str) -> Option<std::borrow::Cow<'_, str>> {
         let mut found = self.iter().filter(|(name, _)| name.eq_ignore_ascii_case(lower_case_name));
         let first = found.next()?;
-        let joined = found.fold(None::<String>, |all, (_, value)| {
-            Some(format!("{},{value}", all.as_deref().unwrap_or(&first.1)))
-        });
+        let joined = found
+            .fold(None::<String>, |all, (_, value)| Some(format!("{},{value}", all.as_deref().unwrap_or(&first.1))));
         Some(joined.map_or_else(|| first.1.as_str().into(), Into::into))
     }
 }

@@ -3,9 +3,23 @@
 //! Discovery builds these values; short host names are already resolved to fully qualified ones
 //! in the namespace of the rule that names them (Istio's rule). Order inside is the manifest's.
 
+mod matches;
+mod merge;
+mod weight;
+
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::{matching::StringMatch, workload::{Labels, Named}};
+pub use matches::MatchFacts;
+pub use merge::EffectivePolicy;
+pub use weight::draw_weighted;
+
+use crate::{
+    matching::StringMatch,
+    workload::{Labels, Named},
+};
 
 /// Who may see a configuration object (`exportTo`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,21 @@
 //! Built whole by discovery from [`World`] and published as `Arc<Snapshot>`; never changed after.
 //! One decision reads one snapshot, so a connection never mixes two worlds.
 
-use std::{collections::{BTreeMap, HashMap}, net::IpAddr, sync::Arc};
+mod backend;
+mod index;
+mod virtual_hosts;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
+
+pub(crate) use backend::{Backend, Pool, Upstream};
+pub(crate) use index::Index;
 
 use crate::{
     mesh::MeshConfig,
@@ -54,28 +68,15 @@ pub struct Snapshot {
     /// AuthorizationPolicies by namespace and name.
     pub authorization_policies: Vec<Arc<AuthorizationPolicy>>,
     workload_by_ip: HashMap<IpAddr, Arc<Workload>>,
-    service_by_vip: HashMap<IpAddr, Arc<Service>>,
+    pub(crate) index: Index,
 }
 
 impl Snapshot {
     /// Indexes a world.
     pub fn new(world: World) -> Self {
         let mut snapshot = Self { version: world.version, mesh: world.mesh, ..Self::default() };
-        for workload in world.workloads {
-            // Pods on the node's own network share its address: it says nothing about who they are.
-            if !workload.host_network {
-                for address in &workload.addresses {
-                    snapshot.workload_by_ip.insert(*address, workload.clone());
-                }
-            }
-            snapshot.workloads.insert(workload.pod.clone(), workload);
-        }
-        for service in world.services {
-            for vip in &service.vips {
-                snapshot.service_by_vip.insert(*vip, service.clone());
-            }
-            snapshot.services.insert(service.host.clone(), service);
-        }
+        snapshot.add_workloads(world.workloads);
+        snapshot.services = world.services.into_iter().map(|service| (service.host.clone(), service)).collect();
         snapshot.virtual_services = world.virtual_services;
         snapshot.virtual_services.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
         snapshot.destination_rules = world.destination_rules;
@@ -84,7 +85,23 @@ impl Snapshot {
         snapshot.peer_authentications.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
         snapshot.authorization_policies = world.authorization_policies;
         snapshot.authorization_policies.sort_by(|a, b| a.name.cmp(&b.name));
+        snapshot.index = Index::new(&snapshot);
         snapshot
+    }
+
+    fn add_workloads(&mut self, mut workloads: Vec<Arc<Workload>>) {
+        // An address may be claimed twice while a pod ends and another begins: the ready one has it, and then the
+        // first by name, whatever the order in which discovery saw them.
+        workloads.sort_by(|a, b| (!a.ready, &a.pod).cmp(&(!b.ready, &b.pod)));
+        for workload in workloads {
+            // Pods on the node's own network share its address: it says nothing about who they are.
+            if !workload.host_network {
+                for address in &workload.addresses {
+                    self.workload_by_ip.entry(*address).or_insert_with(|| workload.clone());
+                }
+            }
+            self.workloads.insert(workload.pod.clone(), workload);
+        }
     }
 
     /// The pod with that address (not for pods on the node's network).
@@ -94,6 +111,6 @@ impl Snapshot {
 
     /// The Service with that cluster IP.
     pub fn service_by_vip(&self, ip: IpAddr) -> Option<&Arc<Service>> {
-        self.service_by_vip.get(&ip)
+        self.index.backend_by_vip(ip).map(|backend| &backend.service)
     }
 }

@@ -9,6 +9,12 @@ use crate::identity::SpiffeId;
 /// Kubernetes labels.
 pub type Labels = BTreeMap<Arc<str>, Arc<str>>;
 
+/// Does a selector (`matchLabels`, subset labels, `sourceLabels`) select something with these labels? An empty one
+/// selects everything.
+pub fn selects(selector: &Labels, labels: &Labels) -> bool {
+    selector.iter().all(|(name, value)| labels.get(name) == Some(value))
+}
+
 /// Name of a namespaced object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Named {

@@ -12,7 +12,7 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
 };
 
@@ -23,7 +23,7 @@ use crate::{
     mesh::MeshConfig,
     policy::{AuthorizationPolicy, PeerAuthentication},
     route::{DestinationRule, VirtualService},
-    service::Service,
+    service::{Service, ServicePort},
     workload::{Named, Workload},
 };
 
@@ -107,6 +107,11 @@ impl Snapshot {
     /// The pod with that address (not for pods on the node's network).
     pub fn workload_by_ip(&self, ip: IpAddr) -> Option<&Arc<Workload>> {
         self.workload_by_ip.get(&ip)
+    }
+
+    /// Services, with their ports, that have an endpoint at that address and port.
+    pub fn services_at(&self, address: SocketAddr) -> impl Iterator<Item = (&Arc<Service>, &ServicePort)> {
+        self.index.leading_to(address).map(|(backend, port)| (&backend.service, port))
     }
 
     /// The Service with that cluster IP.

@@ -1,0 +1,264 @@
+//! The client's hop: each request of a pod is routed, balanced and sent on its own.
+
+use std::{borrow::Cow, net::SocketAddr, rc::Rc, time::Instant};
+
+use weft_model::{
+    address::OriginalDst,
+    decision::{Cluster, Decision, Forward, RuleRef, UpstreamTls, decide_request},
+    outcome::{Answer, ResponseFlag},
+    request::{Headers, Request},
+};
+
+use super::{
+    Choice, Hop, Wire,
+    exchange::AnswerHook,
+    record::Record,
+    serve::Reply,
+    trace,
+};
+use crate::{
+    dataplane::{
+        dial::DialError,
+        event::{ConnectionInfo, Party, Reporter},
+        http1::{self, Persistence, RequestEdits, RequestHead, ResponseEdits, ResponseHead, Version},
+        pod::{PodContext, View},
+        pool::PoolKey,
+    },
+    identity::Purpose,
+};
+
+/// Endpoints tried when connecting fails (Istio's default: 2 retries on `connect-failure`).
+const CONNECT_ATTEMPTS: usize = 3;
+
+/// Name in answers, as the sidecar of the client's side gives it.
+const SERVER: &str = "envoy";
+
+/// The hop of one connection that a pod made.
+pub struct OutboundHop {
+    pod: Rc<PodContext>,
+    destination: OriginalDst,
+    client: SocketAddr,
+    current: Option<Current>,
+    upstream: Option<(SocketAddr, Option<SocketAddr>)>,
+    cluster: Option<Cluster>,
+    version: Version,
+    sent_at: Instant,
+}
+
+/// Where the request at hand goes.
+struct Current {
+    forward: Forward,
+    key: PoolKey,
+    view: Rc<View>,
+}
+
+/// Headers of a request for the rules to look at.
+pub struct RequestHeaders<'a>(pub &'a http1::Headers);
+
+impl Headers for RequestHeaders<'_> {
+    fn value(&self, lower_case_name: &str) -> Option<Cow<'_, str>> {
+        self.0.joined(lower_case_name).map(|value| match value {
+            Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+            Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
+        })
+    }
+}
+
+impl OutboundHop {
+    /// The hop of a connection from `client` to `destination`.
+    pub fn new(pod: Rc<PodContext>, destination: OriginalDst, client: SocketAddr) -> Self {
+        Self {
+            pod,
+            destination,
+            client,
+            current: None,
+            upstream: None,
+            cluster: None,
+            version: Version::Http11,
+            sent_at: Instant::now(),
+        }
+    }
+
+    fn decide(&self, view: &View, head: &RequestHead) -> Decision {
+        let headers = RequestHeaders(head.headers());
+        let request = Request {
+            method: head.method(),
+            scheme: "http",
+            authority: head.authority().unwrap_or_default(),
+            target: head.path(),
+            headers: &headers,
+        };
+        let (snapshot, source) = (&view.snapshot, &view.workload);
+        self.pod.with_dice(|dice| decide_request(snapshot, source, self.destination, &request, dice))
+    }
+
+    async fn connect(&mut self, view: Rc<View>, forward: Forward, fresh: bool) -> Result<Wire, DialError> {
+        let key = PoolKey { source: self.pod.netns.cookie(), address: forward.address, tls: forward.tls.clone() };
+        let pooled = if fresh { None } else { self.pod.worker.pool.take(&key) };
+        let wire = match pooled {
+            Some(wire) => wire,
+            None => Wire::new(self.pod.dial(&view, &forward, Purpose::Http).await?, bytes::BytesMut::new()),
+        };
+        self.upstream = Some((forward.address, wire.stream.local_addr()));
+        self.current = Some(Current { forward, key, view });
+        self.sent_at = Instant::now();
+        Ok(wire)
+    }
+
+    fn reply(&mut self, answer: &Answer, cluster: Cluster, rule: &RuleRef, record: &mut Record) -> Choice {
+        record.flags.extend(answer.flag);
+        answer.details.clone_into(&mut record.details);
+        record.route = self.route_name(rule);
+        self.cluster = match answer.flag {
+            // Istio's metrics name the host of the request where no route matched.
+            Some(ResponseFlag::NoRoute) => None,
+            _ => Some(cluster),
+        };
+        Choice::Reply(Reply { status: answer.status, body: answer.body.to_owned() })
+    }
+
+    fn unreachable(&mut self, error: &DialError, record: &mut Record) -> Choice {
+        record.flags.push(ResponseFlag::UpstreamConnectionFailure);
+        "upstream_reset_before_response_started{remote_connection_failure}".clone_into(&mut record.details);
+        record.upstream_failure = error.transport_failure();
+        let reason = match error {
+            DialError::Timeout => "connection timeout".to_owned(),
+            error => format!("remote connection failure, transport failure reason: {}", error.transport_failure()),
+        };
+        let body = format!("upstream connect error or disconnect/reset before headers. reset reason: {reason}");
+        Choice::Reply(Reply { status: 503, body })
+    }
+
+    /// `http[].name` of the rule, Istio's `default` where nothing is configured.
+    fn route_name(&self, rule: &RuleRef) -> String {
+        match rule {
+            RuleRef::Default => "default".to_owned(),
+            RuleRef::Http { virtual_service, matched: Some((index, _)) } => self
+                .pod
+                .view()
+                .and_then(|view| {
+                    let found = view.snapshot.virtual_services.iter().find(|one| one.name == *virtual_service)?;
+                    found.http.get(*index)?.name.as_deref().map(str::to_owned)
+                })
+                .unwrap_or_default(),
+            _ => String::new(),
+        }
+    }
+
+    fn connection(&self) -> Option<ConnectionInfo> {
+        let view = self.current.as_ref().map(|current| current.view.clone()).or_else(|| self.pod.view())?;
+        let forward = self.current.as_ref().map(|current| &current.forward);
+        let expected = forward.and_then(|forward| match &forward.tls {
+            UpstreamTls::Mutual(id) => Some(id.clone()),
+            UpstreamTls::Plaintext => None,
+        });
+        let mutual_tls = expected.is_some();
+        Some(ConnectionInfo {
+            reporter: Reporter::Source,
+            owner: view.workload.clone(),
+            source: Party {
+                workload: Some(view.workload.clone()),
+                principal: mutual_tls.then(|| view.workload.identity.clone()),
+            },
+            destination: Party {
+                workload: forward.and_then(|forward| forward.workload.clone()),
+                principal: expected,
+            },
+            cluster: self.cluster.clone(),
+            mutual_tls,
+            sni: None,
+            downstream_remote: self.client,
+            downstream_local: self.destination.0,
+            upstream_remote: self.upstream.map(|(remote, _)| remote),
+            upstream_local: self.upstream.and_then(|(_, local)| local),
+        })
+    }
+}
+
+impl AnswerHook for OutboundHop {
+    fn edits(&mut self, head: &ResponseHead, keep_alive: bool) -> ResponseEdits<'static> {
+        let mut edits = ResponseEdits {
+            persistence: Persistence::for_client(self.version, keep_alive),
+            ..ResponseEdits::default()
+        };
+        if head.status() != 101 {
+            // Names and values are our own and valid.
+            let _ = edits.headers.set("server", SERVER);
+            let millis = self.sent_at.elapsed().as_millis().to_string();
+            let _ = edits.headers.set("x-envoy-upstream-service-time", millis);
+        }
+        edits
+    }
+}
+
+impl Hop for OutboundHop {
+    async fn choose(&mut self, head: &RequestHead, record: &mut Record, edits: &mut RequestEdits<'static>) -> Choice {
+        self.current = None;
+        self.upstream = None;
+        self.cluster = None;
+        self.version = head.version();
+        // Our own names and values are valid.
+        if let Ok(id) = trace::complete(head, &mut edits.headers) {
+            record.request_id = id;
+        }
+        if head.headers().get("x-forwarded-proto").is_none() {
+            let _ = edits.headers.set("x-forwarded-proto", "http");
+        }
+        // Who the client is, says the server's side; an application must not be able to claim it.
+        let _ = edits.headers.remove("x-forwarded-client-cert");
+        let mut last = None;
+        for _ in 0..CONNECT_ATTEMPTS {
+            let Some(view) = self.pod.view() else { break };
+            match self.decide(&view, head) {
+                Decision::Forward(forward) => {
+                    self.cluster = Some(forward.cluster.clone());
+                    record.route = self.route_name(&forward.rule);
+                    match self.connect(view, forward, false).await {
+                        Ok(wire) => return Choice::Forward(wire),
+                        Err(error) if error.is_retriable() => last = Some(error),
+                        Err(error) => return self.unreachable(&error, record),
+                    }
+                }
+                Decision::Answer { answer, cluster, rule } => return self.reply(&answer, cluster, &rule, record),
+                Decision::Refuse { reason, cluster, rule } => {
+                    return self.reply(&reason.answer(), cluster, &rule, record);
+                }
+            }
+        }
+        match last {
+            Some(error) => self.unreachable(&error, record),
+            None => self.reply(&Answer::NO_HEALTHY_UPSTREAM, Cluster::BlackHole, &RuleRef::Default, record),
+        }
+    }
+
+    async fn choose_again(&mut self, record: &mut Record) -> Choice {
+        let Some(Current { forward, view, .. }) = self.current.take() else {
+            return self.reply(&Answer::NO_HEALTHY_UPSTREAM, Cluster::BlackHole, &RuleRef::Default, record);
+        };
+        match self.connect(view, forward, true).await {
+            Ok(wire) => Choice::Forward(wire),
+            Err(error) => self.unreachable(&error, record),
+        }
+    }
+
+    fn keep(&mut self, wire: Wire) {
+        if let Some(current) = &self.current {
+            let max = self.pod.worker.shared.limits.pool_idle_max;
+            self.pod.worker.pool.put(current.key.clone(), wire, max);
+        }
+    }
+
+    fn server_name(&self) -> &'static str {
+        SERVER
+    }
+
+    fn report(&mut self, record: Record) {
+        if let Some(connection) = self.connection() {
+            self.pod.worker.shared.observe.request(&record.finish(connection));
+        }
+    }
+
+    fn is_welcome(&mut self) -> bool {
+        self.pod.view().is_some()
+    }
+}

@@ -1,1 +1,6 @@
 //! weft
+
+/// Connections and requests.
+pub mod dataplane {
+    pub mod http1;
+}

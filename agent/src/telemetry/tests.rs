@@ -290,7 +290,7 @@ fn variants() -> Vec<RequestEvent> {
 #[test]
 fn the_cache_tells_all_events_apart_that_labels_tell_apart() {
     let counted = |telemetry: &Telemetry, counts: &mut HashMap<String, f64>| {
-        let pages = [sentences().pod, name().pod].map(|pod| telemetry.render(&pod));
+        let pages = [sentences(), name()].map(|owner| telemetry.render(&owner.pod));
         for line in pages.iter().flat_map(|page| page.lines()).filter(|line| line.starts_with("istio_requests_total{"))
         {
             let (labels, count) = line.rsplit_once(' ').unwrap();

@@ -16,7 +16,7 @@ use weft_model::decision::{Cluster, Forward, UpstreamTls};
 
 use super::pod::{PodContext, View};
 use crate::{
-    identity::Purpose,
+    identity::{IdentityError, Purpose},
     net::{socket, stream::Stream},
 };
 
@@ -36,8 +36,8 @@ pub enum DialError {
     #[error("TLS_error: {0}")]
     Tls(#[source] io::Error),
     /// The pod has no certificate (yet).
-    #[error("no certificate for {0}")]
-    NoIdentity(String),
+    #[error("{0}")]
+    NoIdentity(#[source] IdentityError),
 }
 
 impl DialError {
@@ -70,7 +70,8 @@ impl PodContext {
             .shared
             .identities
             .get(own)
-            .ok_or_else(|| DialError::NoIdentity(own.to_string()))?;
+            .await
+            .map_err(DialError::NoIdentity)?;
         let connector = TlsConnector::from(identity.client_config(purpose, expected));
         let handshake = connector.connect(server_name(forward), tcp);
         match tokio::time::timeout(limits.handshake_timeout, handshake).await {

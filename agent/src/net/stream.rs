@@ -26,6 +26,11 @@ impl Rewound {
     pub fn new(first: Bytes, inner: TcpStream) -> Self {
         Self { first, inner }
     }
+
+    /// The socket below.
+    pub fn tcp(&self) -> &TcpStream {
+        &self.inner
+    }
 }
 
 impl AsyncRead for Rewound {

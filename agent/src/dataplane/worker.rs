@@ -1,0 +1,221 @@
+//! Worker threads: each accepts where connections arrive and keeps them to their end.
+//!
+//! One single-threaded runtime for each CPU, pinned to it: socket lookup hands a connection to the
+//! listener of the CPU its SYN arrived on, and everything of it happens there.
+
+use std::{cell::RefCell, collections::HashMap, io, net::SocketAddr, rc::Rc, sync::Arc, thread, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    task::{JoinHandle, LocalSet},
+};
+use weft_model::workload::Named;
+
+use super::{
+    Exempt, Shared, inbound,
+    outbound::{self, is_connection_error},
+    pod::{PodContext, WorkerContext},
+    pool::Pool,
+};
+use crate::net::{Netns, socket::reset_on_close};
+
+/// Pause after the process ran out of descriptors or memory while accepting.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often idle upstream connections are looked through.
+const POOL_SWEEP: Duration = Duration::from_secs(10);
+
+/// A captured pod's share for one worker.
+pub struct Assignment {
+    /// The pod.
+    pub pod: Named,
+    /// Its namespace.
+    pub netns: Arc<Netns>,
+    /// Accepts connections that the pod makes.
+    pub outbound: std::net::TcpListener,
+    /// Accepts connections that reach the pod.
+    pub inbound: std::net::TcpListener,
+}
+
+enum Command {
+    Serve(Assignment),
+    Leave(Named),
+}
+
+/// All workers of an agent.
+pub struct Workers {
+    commands: Vec<mpsc::UnboundedSender<Command>>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl Workers {
+    /// Starts a worker for each handle in `exempters`.
+    ///
+    /// # Errors
+    /// When a thread or its runtime cannot be made.
+    pub fn spawn(shared: &Arc<Shared>, exempters: Vec<Box<dyn Exempt>>) -> io::Result<Self> {
+        let count = exempters.len();
+        let mut workers = Self { commands: Vec::new(), threads: Vec::new() };
+        for (index, exempt) in exempters.into_iter().enumerate() {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            let shared = shared.clone();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let thread = thread::Builder::new().name(format!("weft-worker-{index}")).spawn(move || {
+                pin_to_cpu(index);
+                let context = Rc::new(WorkerContext {
+                    shared,
+                    exempt: RefCell::new(exempt),
+                    pool: Pool::default(),
+                    index: (index, count),
+                });
+                LocalSet::new().block_on(&runtime, run(context, receiver));
+            })?;
+            workers.commands.push(sender);
+            workers.threads.push(thread);
+        }
+        Ok(workers)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Hands worker `index` its share of a pod.
+    pub fn serve(&self, index: usize, assignment: Assignment) {
+        if let Some(commands) = self.commands.get(index) {
+            // A worker ends only with the agent.
+            let _ = commands.send(Command::Serve(assignment));
+        }
+    }
+
+    /// Stops accepting for a pod; its open connections go on.
+    pub fn leave(&self, pod: &Named) {
+        for commands in &self.commands {
+            let _ = commands.send(Command::Leave(pod.clone()));
+        }
+    }
+
+    /// Ends all workers, whatever they are doing, and waits for them.
+    pub fn stop(self) {
+        drop(self.commands);
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a worker panicked");
+            }
+        }
+    }
+}
+
+async fn run(context: Rc<WorkerContext>, mut commands: mpsc::UnboundedReceiver<Command>) {
+    let mut pods: HashMap<Named, ServedPod> = HashMap::new();
+    let mut sweep = tokio::time::interval(POOL_SWEEP);
+    loop {
+        tokio::select! {
+            command = commands.recv() => match command {
+                Some(Command::Serve(assignment)) => {
+                    let name = assignment.pod.clone();
+                    match ServedPod::start(assignment, &context) {
+                        Ok(served) => {
+                            // Replacing one ends its accepting, not its connections.
+                            pods.insert(name, served);
+                        }
+                        Err(error) => tracing::error!(pod = %name, %error, "cannot accept connections of a pod"),
+                    }
+                }
+                Some(Command::Leave(name)) => {
+                    if let Some(served) = pods.remove(&name) {
+                        context.pool.forget(served.cookie);
+                    }
+                }
+                None => return,
+            },
+            _ = sweep.tick() => context.pool.expire(context.shared.limits.pool_idle_timeout),
+        }
+    }
+}
+
+/// A pod whose connections are accepted; dropping it stops that.
+struct ServedPod {
+    cookie: u64,
+    accepting: [JoinHandle<()>; 2],
+}
+
+impl ServedPod {
+    fn start(assignment: Assignment, context: &Rc<WorkerContext>) -> io::Result<Self> {
+        let cookie = assignment.netns.cookie();
+        let pod = Rc::new(PodContext::new(assignment.pod, assignment.netns, context.clone()));
+        let outbound = TcpListener::from_std(assignment.outbound)?;
+        let inbound = TcpListener::from_std(assignment.inbound)?;
+        let accepting = [
+            tokio::task::spawn_local(accept(outbound, pod.clone(), outbound::serve)),
+            tokio::task::spawn_local(accept(inbound, pod, inbound::serve)),
+        ];
+        Ok(Self { cookie, accepting })
+    }
+}
+
+impl Drop for ServedPod {
+    fn drop(&mut self) {
+        for task in &self.accepting {
+            task.abort();
+        }
+    }
+}
+
+async fn accept<F, S>(listener: TcpListener, pod: Rc<PodContext>, serve: F)
+where
+    F: Fn(Rc<PodContext>, TcpStream, SocketAddr) -> S,
+    S: Future<Output = ()> + 'static,
+{
+    let max = pod.worker.shared.limits.connections_per_pod_max;
+    loop {
+        match listener.accept().await {
+            Ok((socket, peer)) => {
+                if pod.connections.get() >= max {
+                    // The pod's own bound: its neighbours must not pay for its connections.
+                    reset_on_close(&socket);
+                    continue;
+                }
+                let open = Open::count(&pod);
+                let serving = serve(pod.clone(), socket, peer);
+                tokio::task::spawn_local(async move {
+                    serving.await;
+                    drop(open);
+                });
+            }
+            Err(error) if is_connection_error(&error) => {}
+            Err(error) => {
+                tracing::warn!(pod = %pod.name, %error, "cannot accept; pausing");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Counts an open connection of a pod while it lives.
+struct Open(Rc<PodContext>);
+
+impl Open {
+    fn count(pod: &Rc<PodContext>) -> Self {
+        pod.connections.set(pod.connections.get() + 1);
+        Self(pod.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connections.set(self.0.connections.get() - 1);
+    }
+}
+
+/// Pins the calling thread; where that is not allowed, the scheduler places it.
+fn pin_to_cpu(index: usize) {
+    let mut cpus = nix::sched::CpuSet::new();
+    if cpus.set(index).is_ok()
+        && let Err(error) = nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &cpus)
+    {
+        tracing::debug!(%error, index, "worker is not pinned");
+    }
+}

@@ -1,1 +1,34 @@
-//! identity
+//! Who the workloads of this node are, and how they prove it: SPIFFE certificates per service account.
+//!
+//! Owns keys, certificates, their rotation, the TLS configurations made from them, and the checks of a peer's
+//! certificate. The data plane asks [`Identities`] for a [`WorkloadIdentity`] per connection; `app` chooses the
+//! [`CertificateAuthority`] and publishes which identities have a pod here. Which peer may do what is not decided
+//! here (that is policy in `weft_model`), nor is any socket opened.
+
+mod authority;
+mod bounded;
+mod error;
+mod identities;
+mod local_ca;
+mod peer;
+mod request;
+mod rotation;
+mod schedule;
+mod sessions;
+#[cfg(test)]
+mod testing;
+mod tls;
+mod verify;
+mod workload;
+mod xfcc;
+
+pub use authority::{CaError, CertificateAuthority, MAX_TTL, SignedChain, TrustBundle};
+pub use error::IdentityError;
+pub use identities::{CertificateStatus, Clock, Config, Identities, Jitter};
+pub use local_ca::{LocalCa, LocalCaError};
+pub use peer::{PeerError, peer_id, refusal};
+pub use rotation::{Rotation, spawn_rotation};
+pub use tls::{ALPN_HTTP, ALPN_SERVER, ALPN_TCP, Purpose};
+pub use verify::TrustDomains;
+pub use workload::WorkloadIdentity;
+pub use xfcc::xfcc;

@@ -54,6 +54,7 @@ pub struct Reply {
 }
 
 /// One side of the mesh, as far as it differs for HTTP.
+#[expect(async_fn_in_trait, reason = "workers are single-threaded: no bound on the futures is wanted")]
 pub trait Hop: AnswerHook {
     /// Called once per request, before anything else: chooses, and prepares the edits of the head.
     async fn choose(&mut self, head: &RequestHead, record: &mut Record, edits: &mut RequestEdits<'static>) -> Choice;
@@ -152,7 +153,8 @@ async fn request<H: Hop>(
     record: &mut Record,
     shared: &Shared,
 ) -> Next {
-    let mut edits = RequestEdits { upgrade: true, ..RequestEdits::default() };
+    let mut edits = RequestEdits::default();
+    edits.upgrade = true;
     let mut choice = hop.choose(head, record, &mut edits).await;
     let mut body = BodyReader::new(head.body());
     let first = match &choice {

@@ -6,6 +6,7 @@
 
 pub mod event;
 pub mod exempt;
+pub mod probe;
 pub mod http1;
 pub mod shared;
 pub mod http_date;

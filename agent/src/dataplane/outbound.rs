@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, rc::Rc, time::Duration};
 
 use bytes::BytesMut;
-use tokio::net::TcpStream;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 use weft_model::{
     address::{OriginalDst, canonical},
     decision::{Cluster, Decision, Forward, Refusal, UpstreamTls, decide_connection, outbound_protocol},
@@ -16,6 +16,7 @@ use super::{
     event::{ConnectionInfo, Party, Reporter},
     http::{self, Wire, outbound::OutboundHop},
     pod::{PodContext, View},
+    probe::{ANSWER, PROBE_ADDRESS},
     sniff::{First, Sniffed, fill, first_bytes},
     tcp::{self, Ending, TcpRecord},
 };
@@ -39,7 +40,12 @@ pub async fn serve(pod: Rc<PodContext>, socket: TcpStream, client: SocketAddr) {
     let Ok(destination) = socket.local_addr() else { return };
     let destination = OriginalDst(canonical(destination));
     let _ = socket.set_nodelay(true);
-    let stream = Stream::plain(socket);
+    let mut stream = Stream::plain(socket);
+    if destination.0 == PROBE_ADDRESS {
+        // Who probes reads to the end; a failed write is a failed probe.
+        let _ = stream.write_all(ANSWER).await;
+        return;
+    }
     let Some(view) = pod.view() else { return reset_on_close(&stream) };
     if dials_listener(&pod, &view, destination) {
         return reset_on_close(&stream);

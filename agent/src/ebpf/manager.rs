@@ -1,0 +1,281 @@
+//! Follows the world and keeps the kernel in step: captures the pods of this node that are enrolled,
+//! releases those that no longer are, and proves that capture works.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use tokio::sync::{mpsc, watch};
+use weft_model::{
+    identity::SpiffeId,
+    snapshot::Snapshot,
+    workload::{Enrolment, Named, Workload},
+};
+
+use super::{
+    EbpfError, Kernel, pod,
+    pod::{CapturedPod, Prepared},
+    probe,
+};
+use crate::{
+    dataplane::worker::{Assignment, Workers},
+    net::Netns,
+};
+
+/// How often failed pods are tried again, and captured ones are proven anew.
+const RETRY: Duration = Duration::from_secs(2);
+const PROVE: Duration = Duration::from_secs(60);
+
+/// How long the capture route of a released pod stays for the connections that still use it.
+const ROUTE_LINGER: Duration = Duration::from_secs(60);
+
+/// What is known of a pod's capture.
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum CaptureState {
+    /// Captured; a connection from inside the pod came out at its listener at that time.
+    Proven {
+        /// When it was last proven.
+        at: SystemTime,
+    },
+    /// Captured, but the probe did not come through.
+    Unproven {
+        /// Why not.
+        reason: String,
+    },
+    /// Not captured although it should be.
+    Failed {
+        /// Why, with the next step.
+        reason: String,
+    },
+}
+
+/// States of this node's enrolled pods.
+pub type States = BTreeMap<Named, CaptureState>;
+
+/// A pod's metrics listener, for whoever serves it.
+pub struct StatsListener {
+    /// The pod.
+    pub pod: Named,
+    /// Its namespace.
+    pub netns: Arc<Netns>,
+    /// The listener, `None` when the pod has left.
+    pub listener: Option<std::net::TcpListener>,
+}
+
+/// What a manager tells others.
+pub struct Outputs {
+    /// Identities that this node needs.
+    pub wanted: watch::Sender<BTreeSet<SpiffeId>>,
+    /// What became of each enrolled pod.
+    pub states: watch::Sender<States>,
+    /// Listeners for pods' metrics.
+    pub stats: mpsc::UnboundedSender<StatsListener>,
+}
+
+/// Keeps the kernel in step with the world.
+pub struct Manager {
+    kernel: Arc<Kernel>,
+    workers: Arc<Workers>,
+    node: Arc<str>,
+    outputs: Outputs,
+    captured: HashMap<Named, Captured>,
+    lingering: Vec<(Instant, CapturedPod)>,
+    states: States,
+}
+
+struct Captured {
+    workload: Arc<Workload>,
+    pod: CapturedPod,
+}
+
+impl Manager {
+    /// A manager for `node`. Pods that an earlier agent captured stay refused until they are taken over
+    /// or found to be gone.
+    pub fn new(kernel: Arc<Kernel>, workers: Arc<Workers>, node: Arc<str>, outputs: Outputs) -> Self {
+        Self {
+            kernel,
+            workers,
+            node,
+            outputs,
+            captured: HashMap::new(),
+            lingering: Vec::new(),
+            states: States::new(),
+        }
+    }
+
+    /// Runs until `stop` resolves, then releases every pod and detaches from the kernel.
+    pub async fn run(mut self, mut snapshots: watch::Receiver<Arc<Snapshot>>, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
+        let mut retry = tokio::time::interval(RETRY);
+        let mut prove = tokio::time::interval(PROVE);
+        let mut first = true;
+        loop {
+            let snapshot = snapshots.borrow_and_update().clone();
+            self.follow(&snapshot);
+            if first && snapshot.version > 0 {
+                self.forget_strangers();
+                first = false;
+            }
+            tokio::select! {
+                changed = snapshots.changed() => if changed.is_err() { stop.as_mut().await; break },
+                _ = retry.tick() => {}
+                _ = prove.tick() => self.prove_all(),
+                () = &mut stop => break,
+            }
+        }
+        self.release_all();
+    }
+
+    /// Brings the kernel in step with one snapshot.
+    fn follow(&mut self, snapshot: &Snapshot) {
+        let wanted: HashMap<&Named, &Arc<Workload>> = snapshot
+            .workloads
+            .values()
+            .filter(|workload| workload.node == self.node && matches!(workload.enrolment, Enrolment::Enrolled))
+            .map(|workload| (&workload.pod, workload))
+            .collect();
+        // An identity is published before the first connection of its pod can arrive.
+        let identities: BTreeSet<SpiffeId> = wanted.values().map(|workload| workload.identity.clone()).collect();
+        self.outputs.wanted.send_if_modified(|now| {
+            let changed = *now != identities;
+            *now = identities;
+            changed
+        });
+        let gone: Vec<Named> = self
+            .captured
+            .iter()
+            .filter(|(name, captured)| {
+                !wanted.get(name).is_some_and(|workload| is_same_capture(&captured.workload, workload))
+                    || !captured.pod.netns.is_current()
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in gone {
+            self.release(&name);
+        }
+        for (name, workload) in &wanted {
+            if !self.captured.contains_key(*name) {
+                self.capture(workload);
+            }
+        }
+        self.states.retain(|name, _| wanted.contains_key(name));
+        self.remove_old_routes();
+        self.publish();
+    }
+
+    fn capture(&mut self, workload: &Arc<Workload>) {
+        let name = workload.pod.clone();
+        let state = match self.try_capture(workload) {
+            Ok(pod) => {
+                let state = probe::prove(&pod.netns, &workload.capture);
+                tracing::info!(pod = %name, cookie = pod.netns.cookie(), ?state, "pod is captured");
+                self.captured.insert(name.clone(), Captured { workload: workload.clone(), pod });
+                state
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                if !matches!(self.states.get(&name), Some(CaptureState::Failed { reason: known }) if *known == reason) {
+                    tracing::error!(pod = %name, %error, "pod is not captured");
+                }
+                CaptureState::Failed { reason }
+            }
+        };
+        self.states.insert(name, state);
+    }
+
+    fn try_capture(&self, workload: &Arc<Workload>) -> Result<CapturedPod, EbpfError> {
+        let Prepared { listeners, stats, pod } = CapturedPod::prepare(workload, self.workers.count())?;
+        if let Err(error) = pod.capture(&self.kernel, &listeners) {
+            pod.release(&self.kernel);
+            let _ = pod.remove_route();
+            return Err(error);
+        }
+        for (index, pair) in listeners.into_iter().enumerate() {
+            let assignment = Assignment {
+                pod: workload.pod.clone(),
+                netns: pod.netns.clone(),
+                outbound: pair.outbound,
+                inbound: pair.inbound,
+            };
+            self.workers.serve(index, assignment);
+        }
+        let listener = StatsListener { pod: workload.pod.clone(), netns: pod.netns.clone(), listener: stats };
+        // Nobody listens in tests without metrics.
+        let _ = self.outputs.stats.send(listener);
+        Ok(pod)
+    }
+
+    fn release(&mut self, name: &Named) {
+        let Some(captured) = self.captured.remove(name) else { return };
+        captured.pod.release(&self.kernel);
+        self.workers.leave(name);
+        let netns = captured.pod.netns.clone();
+        let _ = self.outputs.stats.send(StatsListener { pod: name.clone(), netns, listener: None });
+        tracing::info!(pod = %name, "pod is released");
+        // Connections that run through the agent need their route until they end.
+        self.lingering.push((Instant::now(), captured.pod));
+    }
+
+    fn remove_old_routes(&mut self) {
+        let live: BTreeSet<u64> = self.captured.values().map(|captured| captured.pod.netns.cookie()).collect();
+        self.lingering.retain(|(since, pod)| {
+            if live.contains(&pod.netns.cookie()) {
+                return false;
+            }
+            let keep = since.elapsed() < ROUTE_LINGER;
+            if !keep && let Err(error) = pod.remove_route() {
+                tracing::warn!(netns = %pod.netns.path().display(), %error, "cannot remove a capture route");
+            }
+            keep
+        });
+    }
+
+    /// Forgets pods of an earlier agent that are not enrolled any more.
+    fn forget_strangers(&self) {
+        let known: BTreeSet<u64> = self.captured.values().map(|captured| captured.pod.netns.cookie()).collect();
+        for cookie in pod::captured_before(&self.kernel) {
+            if !known.contains(&cookie) {
+                tracing::info!(cookie, "releasing a pod that an earlier agent captured");
+                pod::forget(&self.kernel, cookie);
+            }
+        }
+    }
+
+    fn prove_all(&mut self) {
+        for (name, captured) in &self.captured {
+            let state = probe::prove(&captured.pod.netns, &captured.workload.capture);
+            if let CaptureState::Unproven { reason } = &state {
+                tracing::error!(pod = %name, reason, "capture of a pod is not proven");
+            }
+            self.states.insert(name.clone(), state);
+        }
+        self.publish();
+    }
+
+    fn publish(&self) {
+        self.outputs.states.send_replace(self.states.clone());
+    }
+
+    fn release_all(mut self) {
+        let names: Vec<Named> = self.captured.keys().cloned().collect();
+        for name in names {
+            self.release(&name);
+        }
+        for (_, pod) in self.lingering.drain(..) {
+            if let Err(error) = pod.remove_route() {
+                tracing::warn!(netns = %pod.netns.path().display(), %error, "cannot remove a capture route");
+            }
+        }
+        if let Err(error) = self.kernel.detach() {
+            tracing::warn!(%error, "cannot remove all pins; `weft cleanup` removes the rest");
+        }
+    }
+}
+
+/// Does a change of the pod leave its capture as it is?
+fn is_same_capture(before: &Workload, now: &Workload) -> bool {
+    before.capture == now.capture && before.addresses == now.addresses
+}

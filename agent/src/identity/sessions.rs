@@ -99,3 +99,6 @@ impl ClientSessionStore for PeerSessions {
         self.sessions.lock().get_mut(&self.key(server)).and_then(|destination| destination.tickets.pop_back())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,7 +78,7 @@ impl Kernel {
     ///
     /// # Errors
     /// The file system's.
-    pub fn detach(self) -> std::io::Result<()> {
+    pub fn detach(&self) -> std::io::Result<()> {
         self.pins.remove_all()
     }
 

@@ -52,3 +52,10 @@ impl Headers for [(String, String)] {
         Some(joined.map_or_else(|| first.1.as_str().into(), Into::into))
     }
 }
+
+/// As a slice; a slice itself cannot stand behind `&dyn Headers`.
+impl Headers for Vec<(String, String)> {
+    fn value(&self, lower_case_name: &str) -> Option<std::borrow::Cow<'_, str>> {
+        self.as_slice().value(lower_case_name)
+    }
+}

@@ -1,5 +1,8 @@
 //! An HTTP request as decisions see it: borrowed, never owned.
 
+#[cfg(test)]
+mod tests;
+
 /// The parts of a request that rules may look at.
 pub struct Request<'a> {
     /// Method, upper case as sent.

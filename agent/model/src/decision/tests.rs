@@ -2,6 +2,7 @@
 
 mod addressing;
 mod enforcement;
+mod policy_properties;
 mod properties;
 mod protocol;
 mod routing;

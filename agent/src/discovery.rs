@@ -1,1 +1,27 @@
-//! discovery
+//! What exists and what is configured: Kubernetes objects from a directory of manifests, as snapshots.
+//!
+//! Owns the reading of objects (core Kubernetes and Istio's kinds), their checks, and their conversion
+//! to the values of `weft-model`; `app` calls [`directory::spawn`], the command line
+//! [`directory::check_dir`]. What to do with a world is left to the model; who listens, to the data plane.
+//!
+//! Suggested reading order: [`directory`] (the watch), [`parse`] (text -> objects), [`store`] (which version
+//! is in force), [`world`] (objects -> world).
+
+pub mod convert;
+pub mod directory;
+pub mod document;
+pub mod field_names;
+pub mod field_path;
+pub mod findings;
+pub mod locate;
+pub mod names;
+pub mod netns_addresses;
+pub mod objects;
+pub mod parse;
+pub mod problem;
+pub mod store;
+pub mod world;
+
+pub use directory::{Config, Handle, check_dir, spawn};
+pub use netns_addresses::NetnsAddresses;
+pub use problem::{Problem, Report};

@@ -1,0 +1,414 @@
+//! The public face: a cluster, what is applied to it, what runs in it.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::agent::Agent;
+use crate::cleanup::{self, CLUSTERS_DIR};
+use crate::controller::{self, replicas_of};
+use crate::id::ClusterId;
+use crate::kubelet::{Phase, Site};
+use crate::manifest::{self, Folder, Key, list, text};
+use crate::node::{Fabric, MAX_NODES, Node};
+use crate::place::Place;
+use crate::pod::Pod;
+use crate::state::{Inner, State};
+use crate::wait::try_eventually;
+use crate::workload::{ServiceBuilder, WorkloadBuilder};
+use crate::{deployment, program};
+
+/// How long agents may take to be ready in [`Cluster::start_agents`].
+const AGENT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Lines of each log that [`Cluster::snapshot_of_logs`] shows.
+const LOG_TAIL: usize = 25;
+
+/// An emulated cluster; all of it is removed on drop.
+#[derive(Debug)]
+pub struct Cluster {
+    inner: Arc<Inner>,
+    controller: Option<JoinHandle<()>>,
+}
+
+impl Cluster {
+    /// A cluster without nodes. `name` is for messages; what is on the machine is named by [`Cluster::id`].
+    ///
+    /// Removes what dead processes have left, and makes SIGINT and SIGTERM of this process remove its clusters first.
+    pub fn new(name: &str) -> Result<Self> {
+        cleanup::cleanup_leftovers();
+        let id = ClusterId::next()?;
+        cleanup::register(&id);
+        let made = Self::create(name, &id);
+        if made.is_err() {
+            cleanup::remove_cluster(&id);
+        }
+        made.with_context(|| format!("making cluster {name}"))
+    }
+
+    fn create(name: &str, id: &ClusterId) -> Result<Self> {
+        let dir = Path::new(CLUSTERS_DIR).join(id.to_string());
+        for part in ["state", "logs", "pods"] {
+            std::fs::create_dir_all(dir.join(part)).with_context(|| format!("creating {}/{part}", dir.display()))?;
+        }
+        let folder = Folder::create(&dir.join("manifests"), &dir.join("staging"))?;
+        let state = State::new(Fabric::create(id)?, folder);
+        let inner = Arc::new(Inner {
+            name: name.to_owned(),
+            site: Site { id: id.clone(), dir },
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            stopping: AtomicBool::new(false),
+        });
+        let namespaces = ["default", "kube-system"].map(|name| {
+            json!({"apiVersion": "v1", "kind": "Namespace",
+                "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}})
+        });
+        namespaces.into_iter().try_for_each(|namespace| inner.lock().apply(namespace))?;
+        let shared = Arc::clone(&inner);
+        let controller = std::thread::spawn(move || controller::run(&shared));
+        Ok(Self { inner, controller: Some(controller) })
+    }
+
+    /// Adds a node.
+    pub fn node(self, name: &str) -> Result<Self> {
+        self.node_with(name, &[])
+    }
+
+    /// Adds a node with the labels of its place in the world.
+    pub fn node_in(self, name: &str, region: &str, zone: &str) -> Result<Self> {
+        self.node_with(name, &[("topology.kubernetes.io/region", region), ("topology.kubernetes.io/zone", zone)])
+    }
+
+    /// Adds a node with labels. Pods on nodes present and future reach each other.
+    pub fn node_with(self, name: &str, labels: &[(&str, &str)]) -> Result<Self> {
+        let mut state = self.inner.lock();
+        ensure!(state.nodes.iter().all(|node| node.name() != name), "there is a node {name} already");
+        ensure!(state.nodes.len() < MAX_NODES, "a cluster has {MAX_NODES} nodes at most");
+        let number = u8::try_from(state.nodes.len() + 1)?;
+        let node = Node::create(&self.inner.site.id, name, number, labels, &state.fabric, &state.nodes)?;
+        state.apply(node.object())?;
+        state.nodes.push(node);
+        state.publish()?;
+        drop(state);
+        self.inner.changed.notify_all();
+        Ok(self)
+    }
+
+    /// What everything of this cluster on the machine is named by.
+    pub fn id(&self) -> &ClusterId {
+        &self.inner.site.id
+    }
+
+    /// The cluster's folder: `manifests/`, `state/`, `logs/`. Gone with the cluster.
+    pub fn dir(&self) -> PathBuf {
+        self.inner.site.dir.clone()
+    }
+
+    /// The nodes, in order of creation.
+    pub fn nodes(&self) -> Vec<Node> {
+        self.inner.lock().nodes.clone()
+    }
+
+    /// The node called `name`.
+    pub fn node_named(&self, name: &str) -> Result<Node> {
+        self.inner.lock().node(name).cloned()
+    }
+
+    /// A client on the node itself, as a host-network program would be.
+    pub fn on_node(&self, name: &str) -> Result<Place> {
+        let node = self.node_named(name)?;
+        Ok(Place::new(&self.inner, name, "default", node.netns(), None))
+    }
+
+    /// A client outside the cluster, on the nodes' network: it uses node ports and load balancers.
+    pub fn outside(&self) -> Place {
+        let netns = self.inner.lock().fabric.outside.clone();
+        Place::new(&self.inner, "outside", "default", &netns, None)
+    }
+
+    /// Applies YAML of one or more documents, as `kubectl apply -f` does. Deployments and Pods are run; their readiness is waited
+    /// for with [`Cluster::wait_ready`]. Unlike an API server it makes namespaces that do not exist, and checks no schema.
+    pub fn apply(&self, yaml: &str) -> Result<()> {
+        self.apply_objects(manifest::parse(yaml)?)
+    }
+
+    /// Applies objects that are not text.
+    pub fn apply_objects(&self, objects: Vec<Value>) -> Result<()> {
+        for object in &objects {
+            check(object).with_context(|| format!("applying {}", Key::of(object)))?;
+        }
+        let mut state = self.inner.lock();
+        for object in objects {
+            let key = Key::of(&object);
+            state.apply(object).with_context(|| format!("applying {key}"))?;
+        }
+        state.route_load_balancers()?;
+        state.publish()?;
+        drop(state);
+        self.inner.changed.notify_all();
+        Ok(())
+    }
+
+    /// Deletes an object, and with a namespace everything in it. Pods end in the background.
+    pub fn delete(&self, kind: &str, namespace: &str, name: &str) -> Result<()> {
+        let key = Key::new(kind, namespace, name);
+        if kind == "Pod"
+            && let Ok(pod) = self.pod(namespace, name)
+        {
+            return pod.delete();
+        }
+        let mut state = self.inner.lock();
+        ensure!(state.objects.remove(&key).is_some(), "there is no {key}");
+        state.folder.remove(&key)?;
+        if kind == "Namespace" {
+            for inside in state.objects.keys_in(name) {
+                state.objects.remove(&inside);
+                state.folder.remove(&inside)?;
+            }
+        }
+        state.publish()?;
+        drop(state);
+        self.inner.changed.notify_all();
+        Ok(())
+    }
+
+    /// An object as it is stored, with what was filled in (ClusterIP, node ports).
+    pub fn object(&self, kind: &str, namespace: &str, name: &str) -> Result<Value> {
+        let key = Key::new(kind, namespace, name);
+        self.inner.lock().objects.get(&key).cloned().with_context(|| format!("there is no {key}"))
+    }
+
+    /// The ClusterIP of a Service.
+    pub fn cluster_ip(&self, namespace: &str, service: &str) -> Result<IpAddr> {
+        let object = self.object("Service", namespace, service)?;
+        let address = text(&object, "/spec/clusterIP");
+        address.parse().with_context(|| format!("Service {namespace}/{service} has clusterIP {address:?}"))
+    }
+
+    /// The node port that stands for `port` of a Service.
+    pub fn node_port(&self, namespace: &str, service: &str, port: u16) -> Result<u16> {
+        let object = self.object("Service", namespace, service)?;
+        let found = list(&object, "/spec/ports").iter().find(|entry| entry["port"] == port);
+        let number = found.and_then(|entry| entry["nodePort"].as_u64());
+        let number = number.with_context(|| format!("Service {namespace}/{service} has no node port for {port}"))?;
+        Ok(u16::try_from(number)?)
+    }
+
+    /// Gives a name of the world outside (`httpbin.org`) these addresses, for all pods.
+    pub fn outside_name(&self, name: &str, addresses: &[IpAddr]) -> Result<()> {
+        let mut state = self.inner.lock();
+        state.external.insert(name.to_owned(), addresses.to_vec());
+        state.publish()
+    }
+
+    /// Makes or changes a namespace with these labels (`istio-injection: enabled`).
+    pub fn namespace(&self, name: &str, labels: &[(&str, &str)]) -> Result<()> {
+        let mut object = json!({"apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}});
+        for (label, value) in labels {
+            object["metadata"]["labels"][*label] = json!(value);
+        }
+        self.apply_objects(vec![object])
+    }
+
+    /// Begins a workload; `start` runs it.
+    pub fn workload(&self, name: &str) -> WorkloadBuilder<'_> {
+        WorkloadBuilder::new(self, name)
+    }
+
+    /// Begins a Service; `apply` applies it.
+    pub fn service(&self, name: &str) -> ServiceBuilder<'_> {
+        ServiceBuilder::new(self, name)
+    }
+
+    /// All pods that are not ending.
+    pub fn pods(&self) -> Vec<Pod> {
+        let state = self.inner.lock();
+        let living = state.pods.iter().filter(|(_, record)| !record.is_ending());
+        living.map(|(name, record)| Pod::of(&self.inner, name, record)).collect()
+    }
+
+    /// The pod of that exact name.
+    pub fn pod(&self, namespace: &str, name: &str) -> Result<Pod> {
+        let found = self.pods().into_iter().find(|pod| pod.namespace() == namespace && pod.name() == name);
+        found.with_context(|| format!("there is no pod {namespace}/{name}"))
+    }
+
+    /// The pods of a Deployment.
+    pub fn pods_of(&self, namespace: &str, deployment: &str) -> Vec<Pod> {
+        let state = self.inner.lock();
+        let own = state.pods.iter().filter(|(name, record)| {
+            let owner = record.deployment.as_ref().map(|(owner, _)| owner.as_str());
+            name.0 == namespace && owner == Some(deployment) && !record.is_ending()
+        });
+        own.map(|(name, record)| Pod::of(&self.inner, name, record)).collect()
+    }
+
+    /// Changes `spec.replicas` of a Deployment.
+    pub fn scale(&self, namespace: &str, deployment: &str, replicas: usize) -> Result<()> {
+        let mut object = self.object("Deployment", namespace, deployment)?;
+        object["spec"]["replicas"] = json!(replicas);
+        self.apply_objects(vec![object])
+    }
+
+    /// Replaces all pods of a Deployment (`kubectl rollout restart`); wait with [`Cluster::wait_ready`].
+    pub fn rollout_restart(&self, namespace: &str, deployment: &str) -> Result<()> {
+        let mut object = self.object("Deployment", namespace, deployment)?;
+        let metadata = &mut object["spec"]["template"]["metadata"];
+        let count = metadata.pointer("/annotations/weft.dev~1restarts").and_then(Value::as_str);
+        let count: u64 = count.and_then(|count| count.parse().ok()).unwrap_or(0);
+        if !metadata["annotations"].is_object() {
+            metadata["annotations"] = json!({});
+        }
+        metadata["annotations"]["weft.dev/restarts"] = json!((count + 1).to_string());
+        self.apply_objects(vec![object])
+    }
+
+    /// Waits until every Deployment has its pods ready and no others, and every bare pod is ready.
+    pub fn wait_ready(&self, patience: Duration) -> Result<()> {
+        try_eventually(patience, || {
+            let state = self.inner.lock();
+            state.objects.of_kind("Deployment").try_for_each(|object| is_rolled_out(&state, object))?;
+            for pod in state.objects.of_kind("Pod") {
+                let name = (text(pod, "/metadata/namespace").to_owned(), text(pod, "/metadata/name").to_owned());
+                let record = state.pods.get(&name);
+                ensure!(
+                    record.is_some_and(|r| r.is_ready()),
+                    "pod {}/{} is not ready{}",
+                    name.0,
+                    name.1,
+                    why(&state, pod)
+                );
+            }
+            let ending = state.pods.values().filter(|r| matches!(r.phase, Phase::Ending(_))).count();
+            ensure!(ending == 0, "{ending} pods are still ending");
+            Ok(())
+        })
+        .with_context(|| {
+            format!("cluster {} is not ready after {patience:?}\n{}", self.inner.name, self.snapshot_of_logs())
+        })
+    }
+
+    pub(crate) fn wait_for_deployment(&self, namespace: &str, name: &str, patience: Duration) -> Result<Vec<Pod>> {
+        let object = self.object("Deployment", namespace, name)?;
+        try_eventually(patience, || is_rolled_out(&self.inner.lock(), &object))
+            .with_context(|| format!("workload {namespace}/{name} after {patience:?}\n{}", self.snapshot_of_logs()))?;
+        Ok(self.pods_of(namespace, name))
+    }
+
+    /// Runs this binary as `weft` for agents started from now on (an older version, for upgrades) instead of `WEFT_BIN`.
+    pub fn agent_binary(&self, path: impl Into<PathBuf>) {
+        self.inner.lock().agent_binary = Some(path.into());
+    }
+
+    /// Adds arguments for agents started from now on.
+    pub fn agent_args(&self, args: &[&str]) {
+        self.inner.lock().agent_args.extend(args.iter().map(|arg| (*arg).to_owned()));
+    }
+
+    /// Sets an environment variable for agents started from now on.
+    pub fn agent_env(&self, name: &str, value: &str) {
+        self.inner.lock().agent_env.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Starts the agent of every node and waits until all are ready.
+    pub fn start_agents(&self) -> Result<()> {
+        let agents: Vec<Agent> = self.nodes().iter().map(|node| Agent::new(&self.inner, node.name())).collect();
+        agents.iter().try_for_each(Agent::start)?;
+        agents.iter().try_for_each(|agent| agent.ready(AGENT_TIMEOUT))
+    }
+
+    /// The agent of the node called `node`.
+    pub fn agent(&self, node: &str) -> Result<Agent> {
+        self.node_named(node)?;
+        Ok(Agent::new(&self.inner, node))
+    }
+
+    /// The last lines of every log, for messages; printed when a cluster is dropped by a panic.
+    pub fn snapshot_of_logs(&self) -> String {
+        let mut snapshot = String::new();
+        let entries = std::fs::read_dir(self.inner.site.dir.join("logs")).into_iter().flatten().flatten();
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        paths.sort();
+        for path in paths {
+            let log = String::from_utf8_lossy(&std::fs::read(&path).unwrap_or_default()).into_owned();
+            let lines: Vec<&str> = log.lines().collect();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let _ = writeln!(snapshot, "--- {name} ({} lines)", lines.len());
+            lines[lines.len().saturating_sub(LOG_TAIL)..].iter().for_each(|line| {
+                let _ = writeln!(snapshot, "{line}");
+            });
+        }
+        snapshot
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("=== logs of cluster {} ===\n{}", self.inner.name, self.snapshot_of_logs());
+        }
+        self.inner.stopping.store(true, Ordering::SeqCst);
+        self.inner.changed.notify_all();
+        if let Some(controller) = self.controller.take() {
+            // Had it panicked, there would still be everything to remove.
+            let _ = controller.join();
+        }
+        let mut state = self.inner.lock();
+        state.agents.clear();
+        state.pods.clear();
+        drop(state);
+        cleanup::remove_cluster(&self.inner.site.id);
+    }
+}
+
+/// Refuses what could never run, before anything of it is stored.
+fn check(object: &Value) -> Result<()> {
+    let containers = match text(object, "/kind") {
+        "Deployment" => {
+            deployment::check(object)?;
+            "/spec/template/spec/containers"
+        }
+        "Pod" if list(object, "/spec/containers").is_empty() => bail!("spec.containers is empty"),
+        "Pod" => "/spec/containers",
+        "StatefulSet" | "DaemonSet" | "Job" | "CronJob" | "ReplicaSet" => {
+            bail!("the testbed runs Deployments and Pods only: write it as one of them")
+        }
+        _ => return Ok(()),
+    };
+    list(object, containers).iter().try_for_each(program::check)
+}
+
+fn is_rolled_out(state: &State, deployment: &Value) -> Result<()> {
+    let key = Key::of(deployment);
+    let pods = replicas_of(state, &key);
+    let (hash, wanted) = (deployment::template_hash(deployment), deployment::replicas(deployment));
+    let ready = pods.iter().filter(|pod| pod.hash == hash && pod.ready).count();
+    let others =
+        pods.iter().filter(|pod| !pod.ending).count() - pods.iter().filter(|p| p.hash == hash && !p.ending).count();
+    ensure!(
+        ready == wanted && others == 0,
+        "{key}: {ready} of {wanted} ready, {others} old ones{}",
+        why(state, deployment)
+    );
+    Ok(())
+}
+
+/// What is known about why an object's pods do not run, as the end of a sentence.
+fn why(state: &State, object: &Value) -> String {
+    let key = Key::of(object);
+    let mut reasons: Vec<String> = state.troubles.get(&key).map(|(trouble, _)| trouble.clone()).into_iter().collect();
+    for (name, record) in &state.pods {
+        let owned = record.deployment.as_ref().is_some_and(|(owner, _)| *owner == key.name) || name.1 == key.name;
+        let trouble = record.trouble().filter(|_| owned && name.0 == key.namespace);
+        reasons.extend(trouble.map(|trouble| format!("{}: {trouble}", name.1)));
+    }
+    if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) }
+}

@@ -15,7 +15,7 @@ use crate::agent::Agent;
 use crate::cleanup::{self, CLUSTERS_DIR};
 use crate::controller::{self, replicas_of};
 use crate::id::ClusterId;
-use crate::kubelet::{Phase, Site};
+use crate::kubelet::Site;
 use crate::manifest::{self, Folder, Key, list, text};
 use crate::node::{Fabric, MAX_NODES, Node};
 use crate::place::Place;
@@ -287,8 +287,15 @@ impl Cluster {
                     why(&state, pod)
                 );
             }
-            let ending = state.pods.values().filter(|r| matches!(r.phase, Phase::Ending(_))).count();
-            ensure!(ending == 0, "{ending} pods are still ending");
+            let superfluous = state.pods.iter().filter(|(name, record)| {
+                let (kind, owner) = match &record.deployment {
+                    Some((deployment, _)) => ("Deployment", deployment),
+                    None => ("Pod", &name.1),
+                };
+                record.is_ending() || state.objects.get(&Key::new(kind, &name.0, owner)).is_none()
+            });
+            let superfluous = superfluous.count();
+            ensure!(superfluous == 0, "{superfluous} pods have to end");
             Ok(())
         })
         .with_context(|| {

@@ -49,7 +49,8 @@ impl Node {
         labels.insert("kubernetes.io/os".into(), "linux".into());
         let node = Self { name: name.to_owned(), number, netns, labels };
         let routes: String = others.iter().map(Self::route_to).collect();
-        batch(&node.netns, &routes)?;
+        let world = format!("route add default via {OUTSIDE_V4}\nroute add default via {OUTSIDE_V6}\n");
+        batch(&node.netns, &(routes + &world))?;
         for netns in others.iter().map(|other| &other.netns).chain([&fabric.outside]) {
             batch(netns, &node.route_to())?;
         }
@@ -121,6 +122,11 @@ impl Fabric {
         let bridge = Netns::create(&format!("{id}-fabric"))?;
         batch(&bridge, "link set lo up\nlink add br0 type bridge\nlink set br0 addrgenmode none up\n")?;
         let outside = Netns::create(&format!("{id}-outside"))?;
+        // It is the nodes' way to the world, and says of what is not there that it cannot be reached.
+        outside.run(|| {
+            sysctl("ipv4/ip_forward", "1")?;
+            sysctl("ipv6/conf/all/forwarding", "1")
+        })??;
         let fabric = Self { bridge, outside: outside.clone() };
         fabric.plug(&outside, "outside", OUTSIDE_V4, OUTSIDE_V6)?;
         Ok(fabric)

@@ -20,6 +20,13 @@ pub enum Program {
         /// Where it listens.
         port: u16,
     },
+    /// `demo-app echo --tcp`, which sends back the very bytes.
+    TcpEcho {
+        /// Where it listens.
+        port: u16,
+        /// Whether it greets before the client speaks (`220 <hostname> ready`).
+        server_first: bool,
+    },
     /// `demo-app sentences` on 5000 (API) and 8000 (metrics).
     Sentences {
         /// `SENTENCE_MODE`: sentence, name, age, random or api.
@@ -48,6 +55,11 @@ impl Program {
     pub(crate) fn container(&self) -> Value {
         match self {
             Self::Echo { port } => container("echo", Some(*port), &[("PORT", port.to_string())]),
+            Self::TcpEcho { port, server_first } => {
+                let mut container = container("echo", Some(*port), &[("PORT", port.to_string())]);
+                container["args"] = if *server_first { json!(["--tcp", "--server-first"]) } else { json!(["--tcp"]) };
+                container
+            }
             Self::Httpbin { port } => container("httpbin", Some(*port), &[("PORT", port.to_string())]),
             Self::Sentences { mode } => {
                 let mut container = container("sentences", Some(5000), &[("SENTENCE_MODE", mode.clone())]);
@@ -79,13 +91,12 @@ pub(crate) struct Line {
 }
 
 /// Where images that stand for the same program are recognised, first match wins: the most particular names come first.
-const IMAGES: [(&str, Stand); 17] = [
+const IMAGES: [(&str, Stand); 16] = [
     ("multitool", Stand::Hostname),
     ("netshoot", Stand::Sleep),
     ("istio-katas", Stand::Demo("sentences")),
     ("sentences", Stand::Demo("sentences")),
     ("httpbin", Stand::Demo("httpbin-lite")),
-    ("calc", Stand::Demo("calc")),
     ("echo", Stand::Demo("echo")),
     ("nginx", Stand::Welcome),
     ("sleep", Stand::Sleep),
@@ -118,14 +129,26 @@ pub(crate) fn line(container: &Value, private: &Path) -> Result<Line> {
     let image = text(container, "/image");
     match stand(image)? {
         Stand::Demo(subcommand) => {
-            let args = [subcommand.to_owned()].into_iter().chain(args).collect();
-            Ok(Line { program: demo_app()?, args })
+            let mut all = vec![subcommand.to_owned()];
+            all.extend(listen_port(container, subcommand));
+            all.extend(args);
+            Ok(Line { program: demo_app()?, args: all })
         }
         Stand::Welcome => nginx(private, "root /usr/share/nginx/html; index index.html;"),
         Stand::Hostname => nginx(private, "default_type text/plain; return 200 \"$hostname\\n\";"),
         Stand::Sleep if args.is_empty() => Ok(split(vec!["sleep".into(), "infinity".into()])),
         Stand::Sleep => Ok(split(args)),
     }
+}
+
+/// Images listen where their manifest says; the demo application's one-port servers have to be told.
+fn listen_port(container: &Value, subcommand: &str) -> Option<String> {
+    let told = list(container, "/env").iter().any(|entry| text(entry, "/name") == "PORT");
+    if told || subcommand == "sentences" {
+        return None;
+    }
+    let port = container.pointer("/ports/0/containerPort").and_then(Value::as_u64)?;
+    Some(format!("--port={port}"))
 }
 
 /// Fails for an image that no program stands for.

@@ -1,5 +1,6 @@
 //! The exercises' application on the testbed alone, un-enrolled: manifests as published, requests through the node port.
 
+use std::io::{BufRead, BufReader, Write};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -49,8 +50,23 @@ fn the_other_programs_of_the_demo_application_answer() -> Result<()> {
     let cluster = Cluster::new("programs")?.node("a")?;
     let echo = cluster.workload("echo").program(Program::Echo { port: 7070 }).start()?;
     let httpbin = cluster.workload("httpbin").program(Program::Httpbin { port: 8000 }).start()?;
+    let bytes = cluster.workload("bytes").program(Program::TcpEcho { port: 7000, server_first: true }).start()?;
+    cluster.apply(
+        "kind: Pod\nmetadata: {name: web}\nspec:\n  containers: [{name: h, image: kennethreitz/httpbin, ports: [{containerPort: 80}]}]\n",
+    )?;
+    cluster.wait_ready(Duration::from_secs(15))?;
     let client = cluster.workload("client").start()?;
-    assert_eq!(client.get(&format!("http://{}:7070/", echo.ip()))?.status, 200);
+    let answer = client.request("POST", &format!("http://{}:7070/x", echo.ip())).body("hello").send()?;
+    assert!(answer.text().contains(echo.name()) && answer.text().contains("/x"), "{}", answer.text());
     assert_eq!(client.get(&format!("http://{}:8000/status/418", httpbin.ip()))?.status, 418);
+    assert_eq!(client.get(&format!("http://{}/status/204", cluster.pod("default", "web")?.ip()))?.status, 204);
+    let mut stream = BufReader::new(client.connect(&format!("{}:7000", bytes.ip()))?);
+    let mut line = String::new();
+    stream.read_line(&mut line)?;
+    assert_eq!(line.trim(), format!("220 {} ready", bytes.name()));
+    stream.get_mut().write_all(b"\0odd\n")?;
+    line.clear();
+    stream.read_line(&mut line)?;
+    assert_eq!(line, "\0odd\n");
     Ok(())
 }

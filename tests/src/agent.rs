@@ -13,12 +13,15 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
 use crate::cleanup::BPF_DIR;
+use crate::cluster::Cluster;
 use crate::http::{Response, read_response, write_request};
 use crate::process::{CLUSTER_MARK, Process, Spec};
 use crate::program;
 use crate::state::Inner;
 use crate::wait::try_eventually;
 
+/// How long agents may take to be ready in [`Cluster::start_agents`].
+const AGENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an agent may drain after SIGTERM before [`Agent::stop`] kills it.
 const STOP_GRACE: Duration = Duration::from_secs(30);
 /// How long an admin request may take.
@@ -170,6 +173,36 @@ impl Agent {
         let state = self.inner.lock();
         let process = state.agents.get(&self.node).cloned();
         process.with_context(|| format!("the agent of node {} was never started", self.node))
+    }
+}
+
+impl Cluster {
+    /// Runs this binary as `weft` for agents started from now on (an older version, for upgrades) instead of `WEFT_BIN`.
+    pub fn agent_binary(&self, path: impl Into<PathBuf>) {
+        self.inner.lock().agent_binary = Some(path.into());
+    }
+
+    /// Adds arguments for agents started from now on.
+    pub fn agent_args(&self, args: &[&str]) {
+        self.inner.lock().agent_args.extend(args.iter().map(|arg| (*arg).to_owned()));
+    }
+
+    /// Sets an environment variable for agents started from now on.
+    pub fn agent_env(&self, name: &str, value: &str) {
+        self.inner.lock().agent_env.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Starts the agent of every node and waits until all are ready.
+    pub fn start_agents(&self) -> Result<()> {
+        let agents: Vec<Agent> = self.nodes().iter().map(|node| Agent::new(&self.inner, node.name())).collect();
+        agents.iter().try_for_each(Agent::start)?;
+        agents.iter().try_for_each(|agent| agent.ready(AGENT_TIMEOUT))
+    }
+
+    /// The agent of the node called `node`.
+    pub fn agent(&self, node: &str) -> Result<Agent> {
+        self.node_named(node)?;
+        Ok(Agent::new(&self.inner, node))
     }
 }
 

@@ -6,34 +6,28 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::agent::Agent;
 use crate::cleanup::{self, CLUSTERS_DIR};
-use crate::controller::{self, replicas_of};
+use crate::controller::{self};
 use crate::id::ClusterId;
 use crate::kubelet::Site;
 use crate::manifest::{self, Folder, Key, list, text};
 use crate::node::{Fabric, MAX_NODES, Node};
 use crate::place::Place;
-use crate::pod::Pod;
 use crate::state::{Inner, State};
-use crate::wait::try_eventually;
 use crate::workload::{ServiceBuilder, WorkloadBuilder};
 use crate::{deployment, program};
 
-/// How long agents may take to be ready in [`Cluster::start_agents`].
-const AGENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Lines of each log that [`Cluster::snapshot_of_logs`] shows.
 const LOG_TAIL: usize = 25;
 
 /// An emulated cluster; all of it is removed on drop.
 #[derive(Debug)]
 pub struct Cluster {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     controller: Option<JoinHandle<()>>,
 }
 
@@ -127,12 +121,6 @@ impl Cluster {
         Ok(Place::new(&self.inner, name, "default", node.netns(), None))
     }
 
-    /// A client outside the cluster, on the nodes' network: it uses node ports and load balancers.
-    pub fn outside(&self) -> Place {
-        let netns = self.inner.lock().fabric.outside.clone();
-        Place::new(&self.inner, "outside", "default", &netns, None)
-    }
-
     /// Applies YAML of one or more documents, as `kubectl apply -f` does. Deployments and Pods are run; their readiness is waited
     /// for with [`Cluster::wait_ready`]. Unlike an API server it makes namespaces that do not exist, and checks no schema.
     pub fn apply(&self, yaml: &str) -> Result<()> {
@@ -201,13 +189,6 @@ impl Cluster {
         Ok(u16::try_from(number)?)
     }
 
-    /// Gives a name of the world outside (`httpbin.org`) these addresses, for all pods.
-    pub fn outside_name(&self, name: &str, addresses: &[IpAddr]) -> Result<()> {
-        let mut state = self.inner.lock();
-        state.external.insert(name.to_owned(), addresses.to_vec());
-        state.publish()
-    }
-
     /// Makes or changes a namespace with these labels (`istio-injection: enabled`).
     pub fn namespace(&self, name: &str, labels: &[(&str, &str)]) -> Result<()> {
         let mut object = json!({"apiVersion": "v1", "kind": "Namespace",
@@ -226,116 +207,6 @@ impl Cluster {
     /// Begins a Service; `apply` applies it.
     pub fn service(&self, name: &str) -> ServiceBuilder<'_> {
         ServiceBuilder::new(self, name)
-    }
-
-    /// All pods that are not ending.
-    pub fn pods(&self) -> Vec<Pod> {
-        let state = self.inner.lock();
-        let living = state.pods.iter().filter(|(_, record)| !record.is_ending());
-        living.map(|(name, record)| Pod::of(&self.inner, name, record)).collect()
-    }
-
-    /// The pod of that exact name.
-    pub fn pod(&self, namespace: &str, name: &str) -> Result<Pod> {
-        let found = self.pods().into_iter().find(|pod| pod.namespace() == namespace && pod.name() == name);
-        found.with_context(|| format!("there is no pod {namespace}/{name}"))
-    }
-
-    /// The pods of a Deployment.
-    pub fn pods_of(&self, namespace: &str, deployment: &str) -> Vec<Pod> {
-        let state = self.inner.lock();
-        let own = state.pods.iter().filter(|(name, record)| {
-            let owner = record.deployment.as_ref().map(|(owner, _)| owner.as_str());
-            name.0 == namespace && owner == Some(deployment) && !record.is_ending()
-        });
-        own.map(|(name, record)| Pod::of(&self.inner, name, record)).collect()
-    }
-
-    /// Changes `spec.replicas` of a Deployment.
-    pub fn scale(&self, namespace: &str, deployment: &str, replicas: usize) -> Result<()> {
-        let mut object = self.object("Deployment", namespace, deployment)?;
-        object["spec"]["replicas"] = json!(replicas);
-        self.apply_objects(vec![object])
-    }
-
-    /// Replaces all pods of a Deployment (`kubectl rollout restart`); wait with [`Cluster::wait_ready`].
-    pub fn rollout_restart(&self, namespace: &str, deployment: &str) -> Result<()> {
-        let mut object = self.object("Deployment", namespace, deployment)?;
-        let metadata = &mut object["spec"]["template"]["metadata"];
-        let count = metadata.pointer("/annotations/weft.dev~1restarts").and_then(Value::as_str);
-        let count: u64 = count.and_then(|count| count.parse().ok()).unwrap_or(0);
-        if !metadata["annotations"].is_object() {
-            metadata["annotations"] = json!({});
-        }
-        metadata["annotations"]["weft.dev/restarts"] = json!((count + 1).to_string());
-        self.apply_objects(vec![object])
-    }
-
-    /// Waits until every Deployment has its pods ready and no others, and every bare pod is ready.
-    pub fn wait_ready(&self, patience: Duration) -> Result<()> {
-        try_eventually(patience, || {
-            let state = self.inner.lock();
-            state.objects.of_kind("Deployment").try_for_each(|object| is_rolled_out(&state, object))?;
-            for pod in state.objects.of_kind("Pod") {
-                let name = (text(pod, "/metadata/namespace").to_owned(), text(pod, "/metadata/name").to_owned());
-                let record = state.pods.get(&name);
-                ensure!(
-                    record.is_some_and(|r| r.is_ready()),
-                    "pod {}/{} is not ready{}",
-                    name.0,
-                    name.1,
-                    why(&state, pod)
-                );
-            }
-            let superfluous = state.pods.iter().filter(|(name, record)| {
-                let (kind, owner) = match &record.deployment {
-                    Some((deployment, _)) => ("Deployment", deployment),
-                    None => ("Pod", &name.1),
-                };
-                record.is_ending() || state.objects.get(&Key::new(kind, &name.0, owner)).is_none()
-            });
-            let superfluous = superfluous.count();
-            ensure!(superfluous == 0, "{superfluous} pods have to end");
-            Ok(())
-        })
-        .with_context(|| {
-            format!("cluster {} is not ready after {patience:?}\n{}", self.inner.name, self.snapshot_of_logs())
-        })
-    }
-
-    pub(crate) fn wait_for_deployment(&self, namespace: &str, name: &str, patience: Duration) -> Result<Vec<Pod>> {
-        let object = self.object("Deployment", namespace, name)?;
-        try_eventually(patience, || is_rolled_out(&self.inner.lock(), &object))
-            .with_context(|| format!("workload {namespace}/{name} after {patience:?}\n{}", self.snapshot_of_logs()))?;
-        Ok(self.pods_of(namespace, name))
-    }
-
-    /// Runs this binary as `weft` for agents started from now on (an older version, for upgrades) instead of `WEFT_BIN`.
-    pub fn agent_binary(&self, path: impl Into<PathBuf>) {
-        self.inner.lock().agent_binary = Some(path.into());
-    }
-
-    /// Adds arguments for agents started from now on.
-    pub fn agent_args(&self, args: &[&str]) {
-        self.inner.lock().agent_args.extend(args.iter().map(|arg| (*arg).to_owned()));
-    }
-
-    /// Sets an environment variable for agents started from now on.
-    pub fn agent_env(&self, name: &str, value: &str) {
-        self.inner.lock().agent_env.push((name.to_owned(), value.to_owned()));
-    }
-
-    /// Starts the agent of every node and waits until all are ready.
-    pub fn start_agents(&self) -> Result<()> {
-        let agents: Vec<Agent> = self.nodes().iter().map(|node| Agent::new(&self.inner, node.name())).collect();
-        agents.iter().try_for_each(Agent::start)?;
-        agents.iter().try_for_each(|agent| agent.ready(AGENT_TIMEOUT))
-    }
-
-    /// The agent of the node called `node`.
-    pub fn agent(&self, node: &str) -> Result<Agent> {
-        self.node_named(node)?;
-        Ok(Agent::new(&self.inner, node))
     }
 
     /// The last lines of every log, for messages; printed when a cluster is dropped by a panic.
@@ -370,6 +241,7 @@ impl Drop for Cluster {
         }
         let mut state = self.inner.lock();
         state.agents.clear();
+        state.outside.clear();
         state.pods.clear();
         drop(state);
         cleanup::remove_cluster(&self.inner.site.id);
@@ -391,31 +263,4 @@ fn check(object: &Value) -> Result<()> {
         _ => return Ok(()),
     };
     list(object, containers).iter().try_for_each(program::check)
-}
-
-fn is_rolled_out(state: &State, deployment: &Value) -> Result<()> {
-    let key = Key::of(deployment);
-    let pods = replicas_of(state, &key);
-    let (hash, wanted) = (deployment::template_hash(deployment), deployment::replicas(deployment));
-    let ready = pods.iter().filter(|pod| pod.hash == hash && pod.ready).count();
-    let others =
-        pods.iter().filter(|pod| !pod.ending).count() - pods.iter().filter(|p| p.hash == hash && !p.ending).count();
-    ensure!(
-        ready == wanted && others == 0,
-        "{key}: {ready} of {wanted} ready, {others} old ones{}",
-        why(state, deployment)
-    );
-    Ok(())
-}
-
-/// What is known about why an object's pods do not run, as the end of a sentence.
-fn why(state: &State, object: &Value) -> String {
-    let key = Key::of(object);
-    let mut reasons: Vec<String> = state.troubles.get(&key).map(|(trouble, _)| trouble.clone()).into_iter().collect();
-    for (name, record) in &state.pods {
-        let owned = record.deployment.as_ref().is_some_and(|(owner, _)| *owner == key.name) || name.1 == key.name;
-        let trouble = record.trouble().filter(|_| owned && name.0 == key.namespace);
-        reasons.extend(trouble.map(|trouble| format!("{}: {trouble}", name.1)));
-    }
-    if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) }
 }

@@ -9,21 +9,21 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use nix::sys::signal::Signal;
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use crate::container::{self, Container};
 use crate::hosts;
 use crate::id::ClusterId;
 use crate::link::{join_pod, part_pod, pod_v4, pod_v6};
 use crate::manifest::{list, text};
 use crate::netns::{self, NETNS_DIR, Netns};
 use crate::node::Node;
-use crate::process::{CLUSTER_MARK, POD_MARK, PodFiles, Process, Spec, has_mark, kill_where, run_to_end};
+use crate::process::{CLUSTER_MARK, POD_MARK, PodFiles, Spec, has_mark, kill_where, run_to_end};
 use crate::program;
 
-/// How long an ended container waits for its restart.
-const RESTART_DELAY: Duration = Duration::from_secs(1);
+/// The environment variable of each pod that names the cluster's folder; `$(WEFT_TESTBED_DIR)` in arguments is replaced.
+const DIR_VARIABLE: &str = "WEFT_TESTBED_DIR";
 /// How long a pod may take after SIGTERM unless it says so; shorter than Kubernetes' 30 s, tests wait for it.
 const GRACE: Duration = Duration::from_secs(5);
 /// Between the end of being an endpoint and SIGTERM, so that nobody is sent to a pod that no longer listens.
@@ -72,14 +72,6 @@ pub(crate) struct Record {
     log: PathBuf,
     containers: Vec<Container>,
     probed: Option<(Instant, bool)>,
-}
-
-#[derive(Debug)]
-struct Container {
-    value: Value,
-    process: Option<Process>,
-    start_at: Instant,
-    trouble: Option<String>,
 }
 
 impl Record {
@@ -157,7 +149,7 @@ impl Record {
 
     /// Why it does not run, if that is known.
     pub(crate) fn trouble(&self) -> Option<&str> {
-        self.containers.iter().find_map(|container| container.trouble.as_deref())
+        self.containers.iter().find_map(Container::trouble)
     }
 
     pub(crate) fn log(&self) -> &Path {
@@ -166,8 +158,7 @@ impl Record {
 
     /// The pid of the first container's program, while it runs.
     pub(crate) fn pid(&self) -> Option<u32> {
-        let process = self.containers.first()?.process.as_ref()?;
-        process.exit_status().is_none().then(|| process.pid())
+        self.containers.first()?.pid()
     }
 
     /// The Pod object as the API server would show it now.
@@ -196,10 +187,7 @@ impl Record {
         if std::mem::replace(&mut self.terminated, true) {
             return;
         }
-        for process in self.containers.iter().filter_map(|container| container.process.as_ref()) {
-            // One that has just ended needs no signal.
-            let _ = process.signal(Signal::SIGTERM);
-        }
+        self.containers.iter().for_each(Container::terminate);
     }
 
     /// Moves on in life; says whether something changed that others see.
@@ -238,84 +226,41 @@ impl Record {
     }
 
     fn start_containers(&mut self, site: &Site) {
-        for index in 0..self.containers.len() {
-            let container = &mut self.containers[index];
-            if let Some(status) = container.process.as_ref().and_then(Process::exit_status) {
-                container.process = None;
-                container.start_at = Instant::now() + RESTART_DELAY;
-                container.trouble = Some(format!("its program ended ({status})"));
-            }
-            if container.process.is_none() && Instant::now() >= container.start_at {
-                let spec = self.spec(site, &self.containers[index].value);
-                let process = spec.and_then(|spec| Process::spawn(&spec, &self.log));
-                let container = &mut self.containers[index];
-                match process {
-                    Ok(process) => container.process = Some(process),
-                    Err(error) => {
-                        container.trouble = Some(format!("{error:#}"));
-                        container.start_at = Instant::now() + RESTART_DELAY;
-                    }
-                }
-            }
+        // Taken out for the moment, so that a container's program may depend on the rest of the pod.
+        let mut containers = std::mem::take(&mut self.containers);
+        for container in &mut containers {
+            container.keep_running(|value| self.spec(site, value), &self.log);
         }
+        self.containers = containers;
     }
 
     fn spec(&self, site: &Site, container: &Value) -> Result<Spec> {
         let line = program::line(container, &self.private)?;
         let mut env = self.marks(site);
-        for entry in list(container, "/env") {
-            let name = text(entry, "/name");
-            env.push((name.to_owned(), self.env_value(entry).with_context(|| format!("environment variable {name}"))?));
-        }
-        Ok(Spec {
-            program: line.program,
-            args: line.args,
-            env,
-            keep_env: false,
-            netns: self.netns.clone(),
-            files: Some(self.files.clone()),
-        })
+        env.extend(container::environment(container, &self.object())?);
+        let args = line.args.iter().map(|arg| container::expand(arg, &env)).collect();
+        Ok(self.spec_of(line.program, args, env))
+    }
+
+    fn spec_of(&self, program: PathBuf, args: Vec<String>, env: Vec<(String, String)>) -> Spec {
+        let (netns, files) = (self.netns.clone(), Some(self.files.clone()));
+        Spec { program, args, env, keep_env: false, netns, files }
     }
 
     fn marks(&self, site: &Site) -> Vec<(String, String)> {
         vec![
             (CLUSTER_MARK.into(), site.id.to_string()),
             (POD_MARK.into(), self.netns.name().to_owned()),
+            (DIR_VARIABLE.into(), site.dir.display().to_string()),
             ("HOSTNAME".into(), self.files.hostname.clone()),
         ]
     }
 
-    fn env_value(&self, entry: &Value) -> Result<String> {
-        let source = &entry["valueFrom"];
-        if source.is_null() {
-            let value = &entry["value"];
-            return Ok(if value.is_null() {
-                String::new()
-            } else {
-                value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-            });
-        }
-        let path = text(source, "/fieldRef/fieldPath");
-        Ok(match path {
-            "status.podIP" => self.addresses()[0].to_string(),
-            "status.podIPs" => self.addresses().map(|address| address.to_string()).join(","),
-            "status.hostIP" => self.node.address().to_string(),
-            "" => bail!("valueFrom is supported with fieldRef only: {source}"),
-            path => {
-                let pointer = format!("/{}", path.replace(['.', '['], "/").replace([']', '\''], ""));
-                text(&self.manifest, &pointer).to_owned()
-            }
-        })
-    }
-
-    /// Whether somebody listens on the first container port. Read from /proc: a connection would show up in captures.
+    /// Whether the first container port is listened on. Asked until it is: reading the kernel's tables again and again would cost
+    /// benchmarks more than it tells.
     fn listens(&self) -> bool {
         let Some(port) = self.containers.iter().find_map(Container::first_port) else { return true };
-        let Some(pid) = self.pid() else { return false };
-        ["tcp", "tcp6"].iter().any(|table| {
-            let table = fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
-            table.lines().skip(1).any(|line| is_listener(line, port))
-        })
+        self.phase == Phase::Running || self.pid().is_some_and(|pid| container::listens(pid, port))
     }
 
     fn has_probe(&self) -> bool {
@@ -331,14 +276,7 @@ impl Record {
         for probe in self.containers.iter().filter_map(Container::probe) {
             let mut words = probe.into_iter();
             let Some(program) = words.next() else { continue };
-            let spec = Spec {
-                program: program.into(),
-                args: words.collect(),
-                env: self.marks(site),
-                keep_env: false,
-                netns: self.netns.clone(),
-                files: Some(self.files.clone()),
-            };
+            let spec = self.spec_of(program.into(), words.collect(), self.marks(site));
             verdict &= run_to_end(&spec, Duration::from_secs(1)).is_ok_and(|output| output.status.success());
         }
         if self.has_probe() {
@@ -346,30 +284,4 @@ impl Record {
         }
         verdict
     }
-}
-
-impl Container {
-    fn new(value: &Value) -> Self {
-        Self { value: value.clone(), process: None, start_at: Instant::now(), trouble: None }
-    }
-
-    fn runs(&self) -> bool {
-        self.process.as_ref().is_some_and(|process| process.exit_status().is_none())
-    }
-
-    fn first_port(&self) -> Option<u16> {
-        u16::try_from(self.value.pointer("/ports/0/containerPort")?.as_u64()?).ok()
-    }
-
-    fn probe(&self) -> Option<Vec<String>> {
-        let words = list(&self.value, "/readinessProbe/exec/command");
-        (!words.is_empty()).then(|| words.iter().filter_map(Value::as_str).map(str::to_owned).collect())
-    }
-}
-
-/// Whether a line of `/proc/net/tcp` is a listening socket (state 0A) on `port`.
-fn is_listener(line: &str, port: u16) -> bool {
-    let mut fields = line.split_whitespace().skip(1);
-    let local = fields.next().unwrap_or_default();
-    local.ends_with(&format!(":{port:04X}")) && fields.nth(1) == Some("0A")
 }

@@ -21,9 +21,11 @@
 //! process leaves behind is removed by the next `Cluster::new` ([`cleanup`]).
 
 mod agent;
+mod answers;
 mod capture;
 pub mod cleanup;
 mod cluster;
+mod container;
 mod controller;
 mod deployment;
 mod endpoints;
@@ -43,11 +45,15 @@ mod pod;
 mod process;
 mod program;
 mod request;
+mod rollout;
 mod state;
+mod url;
 mod wait;
 mod workload;
+mod world;
 
 pub use agent::Agent;
+pub use answers::{Answers, Load};
 pub use capture::{Capture, Packet};
 pub use cluster::Cluster;
 pub use http::Response;
@@ -58,6 +64,6 @@ pub use place::Place;
 pub use pod::Pod;
 pub use process::{Output, Process};
 pub use program::Program;
-pub use request::{Answers, Failure, FailureKind, HttpConnection, Request, Step};
+pub use request::{Failure, FailureKind, HttpConnection, Request, Step};
 pub use wait::eventually;
 pub use workload::{ServiceBuilder, WorkloadBuilder};

@@ -110,11 +110,13 @@ fn share_netns_dir() -> Result<()> {
 }
 
 /// Settings of the calling thread's new namespace: no reverse path filter (capture routes by mark), no waiting for
-/// duplicate address detection, no router solicitations.
+/// duplicate address detection, no router solicitations, no limit on the ICMP errors that tell clients they are refused.
 fn quiet_sysctls() -> Result<()> {
     for (key, value) in [
         ("ipv4/conf/all/rp_filter", "0"),
         ("ipv4/conf/default/rp_filter", "0"),
+        ("ipv4/icmp_ratelimit", "0"),
+        ("ipv6/icmp/ratelimit", "0"),
         ("ipv6/conf/all/accept_dad", "0"),
         ("ipv6/conf/default/accept_dad", "0"),
         ("ipv6/conf/default/dad_transmits", "0"),

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use crate::answers::{Answers, Load};
 use crate::capture::Capture;
 use crate::http::Response;
 use crate::netns::Netns;
 use crate::process::{CLUSTER_MARK, Output, POD_MARK, PodFiles, Process, Spec, run_to_end};
-use crate::request::{Answers, Failure, HttpConnection, Request, connect};
+use crate::request::{Failure, HttpConnection, Request, connect};
 use crate::state::Inner;
 
 /// How long a command may take.
@@ -74,6 +75,11 @@ impl Place {
         let request =
             headers.iter().fold(self.request("GET", url), |request, (name, value)| request.header(name, value));
         request.send_many(count, parallel)
+    }
+
+    /// Sends GET `rate` times a second, each over a connection of its own, until the load is finished.
+    pub fn load(&self, url: &str, headers: &[(&str, &str)], rate: u32) -> Load {
+        Load::start(self, url, headers, rate)
     }
 
     /// Opens a connection for several requests to the URL's host and port.

@@ -91,7 +91,8 @@ pub(crate) struct Line {
 }
 
 /// Where images that stand for the same program are recognised, first match wins: the most particular names come first.
-const IMAGES: [(&str, Stand); 16] = [
+const IMAGES: [(&str, Stand); 17] = [
+    ("weft", Stand::Mesh),
     ("multitool", Stand::Hostname),
     ("netshoot", Stand::Sleep),
     ("istio-katas", Stand::Demo("sentences")),
@@ -112,6 +113,8 @@ const IMAGES: [(&str, Stand); 16] = [
 
 #[derive(Clone, Copy)]
 enum Stand {
+    /// `weft` itself, with the container's arguments: a gateway, for instance.
+    Mesh,
     Demo(&'static str),
     Welcome,
     Hostname,
@@ -134,6 +137,7 @@ pub(crate) fn line(container: &Value, private: &Path) -> Result<Line> {
             all.extend(args);
             Ok(Line { program: demo_app()?, args: all })
         }
+        Stand::Mesh => Ok(Line { program: weft()?, args }),
         Stand::Welcome => nginx(private, "root /usr/share/nginx/html; index index.html;"),
         Stand::Hostname => nginx(private, "default_type text/plain; return 200 \"$hostname\\n\";"),
         Stand::Sleep if args.is_empty() => Ok(split(vec!["sleep".into(), "infinity".into()])),

@@ -2,7 +2,6 @@
 //!
 //! Made by [`Place`]: names resolve with the place's own table, and the socket is opened inside its network namespace.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -10,8 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::answers::Answers;
 use crate::http::{Response, read_response, write_request};
 use crate::place::Place;
+use crate::url::Url;
 
 /// How long a request may take unless it says otherwise.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -97,39 +98,6 @@ pub(crate) fn kind_of(error: &io::Error) -> FailureKind {
         (_, io::ErrorKind::InvalidData) => FailureKind::Malformed,
         (_, io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => FailureKind::NotFound,
         _ => FailureKind::Other,
-    }
-}
-
-/// `http://host[:port]/path?query`, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Url {
-    authority: String,
-    host: String,
-    port: u16,
-    target: String,
-}
-
-impl Url {
-    fn parse(url: &str) -> io::Result<Self> {
-        let invalid = || io::Error::new(io::ErrorKind::InvalidInput, format!("{url:?} is no http:// URL"));
-        let rest = url.strip_prefix("http://").ok_or_else(invalid)?;
-        let cut = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (authority, target) = rest.split_at(cut);
-        let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
-        // An IPv6 address holds colons itself and stands in brackets.
-        let after_address = authority.rfind(']').unwrap_or(0);
-        let (host, port) = match authority[after_address..].rfind(':') {
-            Some(colon) => {
-                let colon = after_address + colon;
-                (&authority[..colon], authority[colon + 1..].parse().map_err(|_| invalid())?)
-            }
-            None => (authority, 80),
-        };
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        if host.is_empty() {
-            return Err(invalid());
-        }
-        Ok(Self { authority: authority.to_owned(), host, port, target })
     }
 }
 
@@ -279,78 +247,4 @@ pub(crate) fn connect(address: SocketAddr, timeout: Duration) -> io::Result<TcpS
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
     Ok(stream)
-}
-
-/// What many requests came to.
-#[derive(Debug)]
-pub struct Answers {
-    /// Each result, in order of completion.
-    pub results: Vec<Result<Response, Failure>>,
-    /// From the first request to the last response.
-    pub elapsed: Duration,
-}
-
-impl Answers {
-    /// The responses.
-    pub fn responses(&self) -> impl Iterator<Item = &Response> {
-        self.results.iter().filter_map(|result| result.as_ref().ok())
-    }
-
-    /// The failures.
-    pub fn failures(&self) -> impl Iterator<Item = &Failure> {
-        self.results.iter().filter_map(|result| result.as_ref().err())
-    }
-
-    /// How many responses satisfy `wanted`.
-    pub fn count(&self, wanted: impl Fn(&Response) -> bool) -> usize {
-        self.responses().filter(|response| wanted(response)).count()
-    }
-
-    /// The share, 0 to 1, of all requests whose response has `text` in its body.
-    pub fn share_with(&self, text: &str) -> f64 {
-        self.count(|response| response.text().contains(text)) as f64 / self.results.len().max(1) as f64
-    }
-
-    /// How often each status, or kind of failure, came up: for messages.
-    pub fn summary(&self) -> BTreeMap<String, usize> {
-        let mut summary = BTreeMap::new();
-        for result in &self.results {
-            let key = match result {
-                Ok(response) => response.status.to_string(),
-                Err(failure) => format!("{:?} at {:?}", failure.kind, failure.step),
-            };
-            *summary.entry(key).or_default() += 1;
-        }
-        summary
-    }
-
-    /// How often each body came up.
-    pub fn bodies(&self) -> BTreeMap<String, usize> {
-        let mut bodies = BTreeMap::new();
-        self.responses().for_each(|response| *bodies.entry(response.text()).or_default() += 1);
-        bodies
-    }
-
-    /// The response time that the fraction `q` (0 to 1) of responses does not exceed.
-    pub fn quantile(&self, q: f64) -> Duration {
-        let mut times: Vec<Duration> = self.responses().map(|response| response.elapsed).collect();
-        times.sort();
-        let index = (q * times.len().saturating_sub(1) as f64).round() as usize;
-        times.get(index).copied().unwrap_or_default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_are_taken_apart() {
-        let url = |text| Url::parse(text).map(|u| (u.host, u.port, u.target)).unwrap();
-        assert_eq!(url("http://name:5000/a?b"), ("name".into(), 5000, "/a?b".into()));
-        assert_eq!(url("http://name"), ("name".into(), 80, "/".into()));
-        assert_eq!(url("http://[fd00::1]:81?x=1"), ("fd00::1".into(), 81, "/?x=1".into()));
-        assert_eq!(url("http://[fd00::1]/"), ("fd00::1".into(), 80, "/".into()));
-        assert!(Url::parse("https://name").is_err() && Url::parse("http://:80").is_err());
-    }
 }

@@ -48,6 +48,8 @@ pub(crate) struct State {
     pub(crate) objects: crate::objects::Objects,
     pub(crate) pods: BTreeMap<PodName, Record>,
     pub(crate) agents: BTreeMap<String, Arc<Process>>,
+    /// Programs that stand for servers of the world.
+    pub(crate) outside: Vec<Process>,
     /// Names of the world outside, for the hosts files.
     pub(crate) external: BTreeMap<String, Vec<IpAddr>>,
     /// Why a pod could not be created, and when to try again.
@@ -72,6 +74,7 @@ impl State {
             objects: Default::default(),
             pods: BTreeMap::new(),
             agents: BTreeMap::new(),
+            outside: Vec::new(),
             external: BTreeMap::new(),
             troubles: BTreeMap::new(),
             agent_binary: None,

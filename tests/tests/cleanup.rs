@@ -25,7 +25,7 @@ fn traces(id: &str) -> Vec<String> {
         let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
         found.extend(entries.filter(|path| path.to_string_lossy().contains(id)).map(|path| path.display().to_string()));
     }
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     found.extend(mounts.lines().filter(|line| line.contains(id)).map(|line| format!("mount {line}")));
     found.extend(processes(id).iter().map(|pid| format!("process {pid}")));
     found
@@ -33,8 +33,11 @@ fn traces(id: &str) -> Vec<String> {
 
 /// Living processes with the cluster's mark.
 fn processes(id: &str) -> Vec<u32> {
-    let pids =
-        std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
+    let pids = std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
     let mark = format!("WEFT_TESTBED_CLUSTER={id}");
     let marked = |pid: &u32| {
         let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();

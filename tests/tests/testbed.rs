@@ -317,3 +317,40 @@ fn clusters_with_the_same_addresses_do_not_meet() -> Result<()> {
     assert_eq!(request.send().unwrap_err().kind, FailureKind::Refused);
     Ok(())
 }
+
+#[test]
+fn the_world_outside_is_reached_by_name_and_reaches_load_balancers() -> Result<()> {
+    let cluster = two_nodes("world")?;
+    let address = cluster.outside_program("example.org", &Program::Nginx)?;
+    let client = cluster.workload("client").start()?;
+    let output = client.exec("curl", &["-s", "-w", "%{remote_ip}", "http://example.org/"])?;
+    assert!(output.stdout.contains("Welcome to nginx!") && output.stdout.ends_with(&address.to_string()), "{output:?}");
+    nginx(&cluster, "web", "b")?;
+    cluster.apply(
+        "kind: Service\nmetadata: {name: web}\nspec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 8081, targetPort: 80}]}\n",
+    )?;
+    let service = cluster.object("Service", "default", "web")?;
+    let public = service["status"]["loadBalancer"]["ingress"][0]["ip"].as_str().unwrap().to_owned();
+    assert_eq!(cluster.outside().get(&format!("http://{public}:8081/"))?.status, 200);
+    assert!(cluster.outside().get(&format!("http://{public}:8082/")).is_err());
+    Ok(())
+}
+
+#[test]
+fn a_load_goes_on_while_the_test_does_something_else() -> Result<()> {
+    let cluster = Cluster::new("load")?.node("a")?;
+    cluster.service("web").port(80, 80).apply()?;
+    let server = nginx(&cluster, "web", "a")?;
+    let client = cluster.workload("client").start()?;
+    let load = client.load("http://web/", &[], 100);
+    std::thread::sleep(Duration::from_millis(500));
+    server.set_ready(false)?;
+    std::thread::sleep(Duration::from_millis(500));
+    let answers = load.finish();
+    // A hundred a second for a second; the second half found no endpoint.
+    assert!((60..=105).contains(&answers.results.len()), "{:?}", answers.summary());
+    let refused = answers.failures().filter(|failure| failure.kind == FailureKind::Refused).count();
+    assert!((20..=60).contains(&refused) && refused == answers.failures().count(), "{:?}", answers.summary());
+    assert!(answers.quantile(0.5) < Duration::from_millis(50), "{:?}", answers.quantile(0.5));
+    Ok(())
+}

@@ -10,6 +10,7 @@ pub mod discovery;
 pub mod dataplane;
 pub mod ebpf;
 pub mod telemetry;
+pub mod stats;
 pub mod admin;
 pub mod app;
 pub mod cli;

@@ -1,35 +1,55 @@
 //! Draining: how the parts of an agent learn that it ends, and how it learns that they have.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
+
+/// How often a draining agent looks whether anybody is still busy.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Tells everybody to finish, and waits until they have.
 #[derive(Debug)]
 pub struct Drainer {
     signal: watch::Sender<bool>,
-    alive: mpsc::Receiver<()>,
+    busy: Arc<AtomicUsize>,
 }
 
-/// A part's ear for [`Drainer`]. While a clone exists, draining waits.
+/// A part's ear for [`Drainer`].
 #[derive(Clone, Debug)]
 pub struct Drain {
     signal: watch::Receiver<bool>,
-    _alive: Arc<mpsc::Sender<()>>,
+    busy: Arc<AtomicUsize>,
 }
+
+/// Something unfinished: while it lives, draining waits.
+#[derive(Debug)]
+pub struct Busy(Arc<AtomicUsize>);
 
 /// A drainer and its first ear.
 pub fn drain() -> (Drainer, Drain) {
     let (signal, heard) = watch::channel(false);
-    let (alive, ended) = mpsc::channel(1);
-    (Drainer { signal, alive: ended }, Drain { signal: heard, _alive: Arc::new(alive) })
+    let busy = Arc::new(AtomicUsize::new(0));
+    (Drainer { signal, busy: busy.clone() }, Drain { signal: heard, busy })
 }
 
 impl Drainer {
-    /// Tells all parts to finish and waits for them, `deadline` at most. False: some were still busy.
-    pub async fn finish(mut self, deadline: Duration) -> bool {
-        let _ = self.signal.send(true);
-        tokio::time::timeout(deadline, self.alive.recv()).await.is_ok()
+    /// Tells all parts to finish and waits for them, `deadline` at most. Returns how many were still busy.
+    pub async fn finish(self, deadline: Duration) -> usize {
+        self.signal.send_replace(true);
+        let end = tokio::time::Instant::now() + deadline;
+        loop {
+            let busy = self.busy.load(Ordering::Acquire);
+            if busy == 0 || tokio::time::Instant::now() >= end {
+                return busy;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 }
 
@@ -44,4 +64,24 @@ impl Drain {
         // An error means that the drainer is gone, which ends everything, too.
         let _ = self.signal.wait_for(|begun| *begun).await;
     }
+
+    /// Makes draining wait for something.
+    pub fn hold(&self) -> Busy {
+        self.busy.fetch_add(1, Ordering::AcqRel);
+        Busy(self.busy.clone())
+    }
+
+    /// How many things are unfinished now.
+    pub fn held(&self) -> usize {
+        self.busy.load(Ordering::Acquire)
+    }
 }
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests;

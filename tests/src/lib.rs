@@ -1,1 +1,69 @@
-//! bed
+//! A Kubernetes cluster small enough for a test, in the language of the mesh.
+//!
+//! Nodes and pods are real network namespaces joined by veth pairs, programs are real processes, and `weft agent` runs as on a
+//! real node. What surrounds them is emulated: the kubelet and the Deployment controller ([`kubelet`], [`deployment`]), kube-proxy
+//! ([`kubeproxy`]), NetworkPolicy ([`netpolicy`]) and cluster DNS ([`hosts`]), each said so in its own file. Used by
+//! the node test tier, `cargo xtask demo` and `cargo xtask bench`.
+//!
+//! ```no_run
+//! # fn main() -> anyhow::Result<()> {
+//! use weft_testbed::{Cluster, Program};
+//! let cluster = Cluster::new("hello")?.node("a")?.node("b")?;
+//! cluster.service("server").port(80, 5000).apply()?;
+//! cluster.workload("server").node("b").program(Program::Echo { port: 5000 }).start()?;
+//! let client = cluster.workload("client").node("a").start()?;
+//! assert_eq!(client.get("http://server/")?.status, 200);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Everything is removed when the [`Cluster`] is dropped, when the test panics and when the process is told to end; what a killed
+//! process leaves behind is removed by the next `Cluster::new` ([`cleanup`]).
+
+mod agent;
+mod answers;
+mod capture;
+pub mod cleanup;
+mod cluster;
+mod container;
+mod controller;
+mod deployment;
+mod endpoints;
+mod hosts;
+mod http;
+mod id;
+mod kubelet;
+mod kubeproxy;
+mod link;
+mod manifest;
+mod netns;
+mod netpolicy;
+mod node;
+mod objects;
+mod place;
+mod pod;
+mod process;
+mod program;
+mod request;
+mod rollout;
+mod state;
+mod url;
+mod wait;
+mod workload;
+mod world;
+
+pub use agent::Agent;
+pub use answers::{Answers, Load};
+pub use capture::{Capture, Packet};
+pub use cluster::Cluster;
+pub use http::Response;
+pub use id::ClusterId;
+pub use netns::Netns;
+pub use node::Node;
+pub use place::Place;
+pub use pod::Pod;
+pub use process::{Output, Process};
+pub use program::Program;
+pub use request::{Failure, FailureKind, HttpConnection, Request, Step};
+pub use wait::eventually;
+pub use workload::{ServiceBuilder, WorkloadBuilder};

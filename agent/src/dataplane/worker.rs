@@ -18,7 +18,10 @@ use super::{
     pod::{PodContext, WorkerContext},
     pool::Pool,
 };
-use crate::net::{Netns, socket::reset_on_close};
+use crate::{
+    lifecycle::Busy,
+    net::{Netns, socket::reset_on_close},
+};
 
 /// Pause after the process ran out of descriptors or memory while accepting.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -195,18 +198,21 @@ where
 }
 
 /// Counts an open connection of a pod while it lives.
-struct Open(Rc<PodContext>);
+struct Open {
+    pod: Rc<PodContext>,
+    _busy: Busy,
+}
 
 impl Open {
     fn count(pod: &Rc<PodContext>) -> Self {
         pod.connections.set(pod.connections.get() + 1);
-        Self(pod.clone())
+        Self { pod: pod.clone(), _busy: pod.worker.shared.drain.hold() }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.connections.set(self.0.connections.get() - 1);
+        self.pod.connections.set(self.pod.connections.get() - 1);
     }
 }
 

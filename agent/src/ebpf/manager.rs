@@ -106,8 +106,14 @@ impl Manager {
         }
     }
 
-    /// Runs until `stop` resolves, then releases every pod and detaches from the kernel.
-    pub async fn run(mut self, mut snapshots: watch::Receiver<Arc<Snapshot>>, stop: impl Future<Output = ()>) {
+    /// Runs until `stop` resolves, then releases every pod, unless `keep`: then the pins stay, and new
+    /// connections are refused until another agent takes over.
+    pub async fn run(
+        mut self,
+        mut snapshots: watch::Receiver<Arc<Snapshot>>,
+        stop: impl Future<Output = ()>,
+        keep: bool,
+    ) -> Released {
         let mut stop = std::pin::pin!(stop);
         let mut retry = tokio::time::interval(RETRY);
         let mut prove = tokio::time::interval(PROVE);
@@ -126,7 +132,7 @@ impl Manager {
                 () = &mut stop => break,
             }
         }
-        self.release_all();
+        if keep { Released { kernel: None, routes: Vec::new() } } else { self.release_all() }
     }
 
     /// Brings the kernel in step with one snapshot.
@@ -259,17 +265,34 @@ impl Manager {
         self.outputs.states.send_replace(self.states.clone());
     }
 
-    fn release_all(mut self) {
+    fn release_all(mut self) -> Released {
         let names: Vec<Named> = self.captured.keys().cloned().collect();
         for name in names {
             self.release(&name);
         }
-        for (_, pod) in self.lingering.drain(..) {
+        let routes = self.lingering.drain(..).map(|(_, pod)| pod).collect();
+        Released { kernel: Some(self.kernel.clone()), routes }
+    }
+}
+
+/// What remains after all pods were released: connections that still run need their routes.
+#[must_use = "routes and pins stay until `remove`"]
+pub struct Released {
+    kernel: Option<Arc<Kernel>>,
+    routes: Vec<CapturedPod>,
+}
+
+impl Released {
+    /// Removes routes and pins: call it when no connection runs through the agent any more.
+    pub fn remove(self) {
+        for pod in self.routes {
             if let Err(error) = pod.remove_route() {
                 tracing::warn!(netns = %pod.netns.path().display(), %error, "cannot remove a capture route");
             }
         }
-        if let Err(error) = self.kernel.detach() {
+        if let Some(kernel) = self.kernel
+            && let Err(error) = kernel.detach()
+        {
             tracing::warn!(%error, "cannot remove all pins; `weft cleanup` removes the rest");
         }
     }

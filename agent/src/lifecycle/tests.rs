@@ -1,0 +1,24 @@
+//! Draining waits for who is busy, and not for ever.
+
+use super::*;
+
+#[tokio::test]
+async fn waits_for_the_busy_and_tells_them() {
+    let (drainer, drain) = drain();
+    let busy = drain.hold();
+    let mut ear = drain.clone();
+    let part = tokio::spawn(async move {
+        ear.begun().await;
+        drop(busy);
+    });
+    assert_eq!(drainer.finish(Duration::from_secs(5)).await, 0);
+    part.await.unwrap();
+    assert!(drain.has_begun());
+}
+
+#[tokio::test]
+async fn the_deadline_ends_it() {
+    let (drainer, drain) = drain();
+    let _busy = drain.hold();
+    assert_eq!(drainer.finish(Duration::from_millis(30)).await, 1);
+}

@@ -1,0 +1,28 @@
+//! Waiting for what becomes true in a while, the only kind of sleep a test needs.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+/// Repeats `check` until it succeeds and returns its value; panics with its last error after `patience`.
+#[track_caller]
+pub fn eventually<T>(patience: Duration, check: impl FnMut() -> Result<T>) -> T {
+    match try_eventually(patience, check) {
+        Ok(value) => value,
+        Err(error) => panic!("not true within {patience:?}: {error:#}"),
+    }
+}
+
+/// Like [`eventually`], but returns the last error.
+pub(crate) fn try_eventually<T>(patience: Duration, mut check: impl FnMut() -> Result<T>) -> Result<T> {
+    let deadline = Instant::now() + patience;
+    let mut pause = Duration::from_millis(2);
+    loop {
+        match check() {
+            Ok(value) => return Ok(value),
+            Err(error) if Instant::now() >= deadline => return Err(error),
+            Err(_) => std::thread::sleep(pause),
+        }
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}

@@ -20,3 +20,6 @@ pub mod route;
 pub mod service;
 pub mod snapshot;
 pub mod workload;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

@@ -1,5 +1,8 @@
 //! An HTTP request as decisions see it: borrowed, never owned.
 
+#[cfg(test)]
+mod tests;
+
 /// The parts of a request that rules may look at.
 pub struct Request<'a> {
     /// Method, upper case as sent.
@@ -50,5 +53,12 @@ impl Headers for [(String, String)] {
         let joined = found
             .fold(None::<String>, |all, (_, value)| Some(format!("{},{value}", all.as_deref().unwrap_or(&first.1))));
         Some(joined.map_or_else(|| first.1.as_str().into(), Into::into))
+    }
+}
+
+/// As a slice; a slice itself cannot stand behind `&dyn Headers`.
+impl Headers for Vec<(String, String)> {
+    fn value(&self, lower_case_name: &str) -> Option<std::borrow::Cow<'_, str>> {
+        self.as_slice().value(lower_case_name)
     }
 }

@@ -15,7 +15,7 @@ use crate::{
 /// Server side: everything that applies to one workload, collected once per snapshot.
 ///
 /// The default is Istio's without any policy: PERMISSIVE, and everything allowed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct InboundPolicy {
     mtls: PortModes,
     /// Those that apply, by namespace and name.

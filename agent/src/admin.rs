@@ -29,9 +29,9 @@ mod fixture;
 #[cfg(test)]
 mod tests;
 
-use std::{path::PathBuf, sync::Arc, time::SystemTime};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
-pub use socket::{BindError, BoundSocket, answers};
+pub use socket::{BindError, answers};
 use tokio::sync::watch;
 use weft_model::snapshot::Snapshot;
 
@@ -39,7 +39,6 @@ use crate::{
     discovery::Report,
     ebpf::manager::States,
     identity::Identities,
-    lifecycle::Drain,
     telemetry::{Telemetry, agent::AgentMetrics},
 };
 
@@ -59,10 +58,8 @@ pub struct Admin {
     pub metrics: Arc<AgentMetrics>,
     /// What is wrong with the configuration.
     pub report: watch::Receiver<Arc<Report>>,
-    /// Tells when the agent ends: from then on it is not ready.
-    pub drain: Drain,
     /// When the agent started.
-    pub started: SystemTime,
+    pub started: Instant,
 }
 
 /// Lines of a pod's access log (`/logs`).

@@ -1,34 +1,266 @@
-//! Stand-in for the assembly: takes the configuration of `weft agent`.
+//! The only place where the parts of an agent meet, in the order in which they need each other.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    io::Write,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-/// What `weft agent` is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
+use anyhow::{Context as _, bail};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, oneshot, watch},
+};
+use weft_model::snapshot::Snapshot;
+
+use crate::{
+    admin::{self, Admin},
+    dataplane::{Shared, shared::Limits, worker::Workers},
+    discovery,
+    ebpf::{
+        Kernel,
+        leftovers::{self, Leftovers},
+        manager::{Manager, Outputs, Released, States},
+    },
+    identity::{self, Identities, LocalCa, TrustDomains},
+    lifecycle, stats,
+    telemetry::{Telemetry, agent::AgentMetrics},
+};
+
+/// How long the first snapshot may take before the agent says that it is waiting.
+const FIRST_SNAPSHOT: Duration = Duration::from_secs(10);
+
+/// An agent, as its flags ask for it.
+#[derive(Clone, Debug)]
 pub struct Config {
-    /// The node's name.
-    pub node: String,
-    /// Directory of manifests.
+    /// Name of the node.
+    pub node: Arc<str>,
+    /// Directory of Kubernetes manifests that describes the world.
     pub manifests: PathBuf,
-    /// Folder of the agent's socket and notes.
+    /// Directory for the local certificate authority and the admin socket; agents of one emulated
+    /// cluster share it.
     pub state_dir: PathBuf,
-    /// Folder of the agent's pins on a bpf file system.
+    /// Directory of pins on a bpf file system, one for each agent.
     pub bpf_dir: PathBuf,
-    /// Worker threads; at least 1.
+    /// Worker threads.
     pub workers: usize,
-    /// TCP address of the admin endpoints.
+    /// Address for the endpoints of the admin socket over TCP.
     pub http_addr: Option<SocketAddr>,
-    /// Print the access log to standard output?
-    pub access_log: bool,
-    /// How long connections may take to end.
+    /// Print the access log to standard output.
+    pub access_log_stdout: bool,
+    /// How long open connections may take to end when the agent is told to stop.
     pub drain: Duration,
-    /// Leave pods captured (and refused) at the end.
+    /// On a stop, leave capture in place: connections are refused until the next agent takes over.
     pub keep_capture: bool,
 }
 
-/// Runs the agent until it is told to end.
+/// Runs an agent until it is told to stop.
 ///
 /// # Errors
-/// When a part cannot start.
+/// What could not be set up, with the next step.
 pub fn run(config: Config) -> anyhow::Result<()> {
-    anyhow::bail!("this build has no agent for node {}", config.node)
+    if !nix::unistd::geteuid().is_root() {
+        bail!("an agent enters network namespaces and loads eBPF programs: run it as root");
+    }
+    raise_descriptor_limit();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(run_async(config))
+}
+
+async fn run_async(config: Config) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    std::fs::create_dir_all(&config.state_dir)
+        .with_context(|| format!("cannot make {}", config.state_dir.display()))?;
+    let discovered = discovery::Config::new(&config.manifests, config.node.clone());
+    let (snapshot, reports) = discovery::spawn(discovered);
+    tokio::select! {
+        () = first_snapshot(snapshot.clone()) => {}
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    }
+    let running = Running::start(&config, snapshot, reports).await?;
+    tracing::info!(node = %config.node, version = env!("CARGO_PKG_VERSION"), "agent is running");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    running.stop(config.drain).await
+}
+
+async fn first_snapshot(mut snapshot: watch::Receiver<Arc<Snapshot>>) {
+    let ready = snapshot.wait_for(|snapshot| snapshot.version > 0);
+    let mut ready = std::pin::pin!(ready);
+    loop {
+        match tokio::time::timeout(FIRST_SNAPSHOT, ready.as_mut()).await {
+            Ok(_) => return,
+            Err(_elapsed) => tracing::warn!("still waiting for the first whole snapshot of the world"),
+        }
+    }
+}
+
+/// The parts of a running agent.
+struct Running {
+    workers: Arc<Workers>,
+    drainer: lifecycle::Drainer,
+    stop_manager: oneshot::Sender<()>,
+    manager: std::thread::JoinHandle<Released>,
+    _rotation: identity::Rotation,
+    _discovery: discovery::Handle,
+}
+
+impl Running {
+    async fn start(
+        config: &Config,
+        snapshot: watch::Receiver<Arc<Snapshot>>,
+        reports: discovery::Handle,
+    ) -> anyhow::Result<Self> {
+        let started = Instant::now();
+        let (drainer, drain) = lifecycle::drain();
+        let (wanted, wanted_here) = watch::channel(std::collections::BTreeSet::new());
+        let identities = open_identities(config, &snapshot.borrow().clone(), wanted_here)?;
+        let rotation = identity::spawn_rotation(identities.clone());
+        let (telemetry, metrics) = open_telemetry(config, &snapshot)?;
+        let kernel = Arc::new(Kernel::attach(&config.bpf_dir)?);
+        let shared = Arc::new(Shared {
+            snapshot: snapshot.clone(),
+            identities: identities.clone(),
+            observe: telemetry.clone(),
+            drain: drain.clone(),
+            limits: Limits::default(),
+        });
+        let exempters = (0..config.workers.max(1)).map(|_| kernel.exempter()).collect::<Result<Vec<_>, _>>()?;
+        let workers = Arc::new(Workers::spawn(&shared, exempters)?);
+        let (states, captured) = watch::channel(States::new());
+        let (stats, pages) = mpsc::unbounded_channel();
+        tokio::spawn(stats::serve(pages, telemetry.clone(), snapshot.clone()));
+        tokio::spawn(follow(snapshot.clone(), captured.clone(), telemetry.clone(), metrics.clone()));
+        let outputs = Outputs { wanted, states, stats };
+        let leftovers = Leftovers::open(leftovers::path(&config.state_dir, &config.node));
+        let manager = Manager::new(kernel, workers.clone(), config.node.clone(), outputs, leftovers);
+        let (stop_manager, stopped) = oneshot::channel();
+        let manager = spawn_manager(manager, snapshot.clone(), stopped, config.keep_capture)?;
+        let pages = Arc::new(Admin {
+            node: config.node.clone(),
+            snapshot,
+            states: captured,
+            identities,
+            telemetry,
+            metrics,
+            report: reports.reports(),
+            started,
+        });
+        let socket = admin::socket_path(&config.state_dir, &config.node);
+        pages.clone().serve_unix(&socket, drain.clone()).await?;
+        if let Some(address) = config.http_addr {
+            pages.serve_tcp(address, drain).await?;
+        }
+        Ok(Self { workers, drainer, stop_manager, manager, _rotation: rotation, _discovery: reports })
+    }
+
+    /// Stops in an order that breaks nothing early: no new connections, then the open ones end, then the
+    /// routes that they used go.
+    async fn stop(self, deadline: Duration) -> anyhow::Result<()> {
+        tracing::info!("stopping");
+        // The manager's thread may have ended already only by a panic, which `join` reports.
+        let _ = self.stop_manager.send(());
+        let manager = self.manager;
+        let released = tokio::task::spawn_blocking(move || manager.join()).await?;
+        let busy = self.drainer.finish(deadline).await;
+        if busy > 0 {
+            tracing::warn!(busy, "connections were still open at the deadline and end now");
+        }
+        match released {
+            Ok(released) => tokio::task::spawn_blocking(move || released.remove()).await?,
+            Err(_panic) => bail!("the capture manager panicked; run `weft cleanup`"),
+        }
+        if let Ok(workers) = Arc::try_unwrap(self.workers).map_err(|_shared| ()) {
+            tokio::task::spawn_blocking(move || workers.stop()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The manager blocks on netlink, on the kernel's verifier and on probes: it has a thread of its own.
+fn spawn_manager(
+    manager: Manager,
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+    stopped: oneshot::Receiver<()>,
+    keep: bool,
+) -> anyhow::Result<std::thread::JoinHandle<Released>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let thread = std::thread::Builder::new().name("weft-capture".to_owned()).spawn(move || {
+        runtime.block_on(async move {
+            let stop = async {
+                let _ = stopped.await;
+            };
+            manager.run(snapshot, stop, keep).await
+        })
+    })?;
+    Ok(thread)
+}
+
+fn open_identities(
+    config: &Config,
+    snapshot: &Snapshot,
+    wanted: watch::Receiver<std::collections::BTreeSet<weft_model::identity::SpiffeId>>,
+) -> anyhow::Result<Arc<Identities>> {
+    let mesh = &snapshot.mesh;
+    let directory = config.state_dir.join("ca");
+    let authority = LocalCa::open_or_create(&directory, &mesh.trust_domain)
+        .with_context(|| format!("cannot open the local certificate authority in {}", directory.display()))?;
+
+    let domains = TrustDomains::new(&mesh.trust_domain, mesh.trust_domain_aliases.iter().map(|alias| &**alias));
+    let jitter: identity::Jitter = Arc::new(fastrand::f64);
+    Ok(Identities::new(Arc::new(authority), wanted, identity::Config::new(domains, jitter)))
+}
+
+fn open_telemetry(
+    config: &Config,
+    snapshot: &watch::Receiver<Arc<Snapshot>>,
+) -> anyhow::Result<(Arc<Telemetry>, Arc<AgentMetrics>)> {
+    let version = env!("CARGO_PKG_VERSION");
+    let metrics = Arc::new(AgentMetrics::new(version)?);
+    let writer = config.access_log_stdout.then(|| Box::new(std::io::stdout()) as Box<dyn Write + Send>);
+    let telemetry_config = crate::telemetry::Config {
+        version: version.to_owned(),
+        access_log: snapshot.borrow().mesh.access_log,
+        prefix_lines: true,
+    };
+    let telemetry = Telemetry::spawn(telemetry_config, metrics.clone(), writer)?;
+    Ok((Arc::new(telemetry), metrics))
+}
+
+/// Keeps telemetry in step with the world.
+async fn follow(
+    mut snapshot: watch::Receiver<Arc<Snapshot>>,
+    states: watch::Receiver<States>,
+    telemetry: Arc<Telemetry>,
+    metrics: Arc<AgentMetrics>,
+) {
+    loop {
+        let now = snapshot.borrow_and_update().clone();
+        telemetry.retain(&now);
+        telemetry.set_access_log(now.mesh.access_log);
+        metrics.set_snapshot(now.version, Instant::now());
+        metrics.captured_pods.set(states.borrow().len() as i64);
+        let mut states = states.clone();
+        tokio::select! {
+            changed = snapshot.changed() => if changed.is_err() { return },
+            _ = states.changed() => {}
+        }
+    }
+}
+
+/// Each captured pod and each connection needs descriptors: the soft limit goes up to the hard one.
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!(%error, soft, "cannot raise the limit of open files");
+    }
 }

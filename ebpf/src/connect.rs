@@ -31,7 +31,7 @@ pub fn weft_connect4(ctx: SockAddrContext) -> i32 {
     // SAFETY: the kernel hands in a valid context; volatile, since the verifier wants plain loads of
     // its fields and the compiler would merge or move them.
     let destination = unsafe { Address::from_v4(addr_of!((*ctx.sock_addr).user_ip4).read_volatile()) };
-    try_connect(&ctx, destination)
+    try_connect::<false>(&ctx, destination)
 }
 
 #[cgroup_sock_addr(connect6)]
@@ -41,11 +41,11 @@ pub fn weft_connect6(ctx: SockAddrContext) -> i32 {
         let ip6 = addr_of!((*ctx.sock_addr).user_ip6).cast::<u32>();
         [ip6.read_volatile(), ip6.add(1).read_volatile(), ip6.add(2).read_volatile(), ip6.add(3).read_volatile()]
     };
-    try_connect(&ctx, Address(words))
+    try_connect::<true>(&ctx, Address(words))
 }
 
 #[inline(always)]
-fn try_connect(ctx: &SockAddrContext, destination: Address) -> i32 {
+fn try_connect<const V6: bool>(ctx: &SockAddrContext, destination: Address) -> i32 {
     // SAFETY: the helper accepts the context of this program type.
     let cookie = unsafe { bpf_get_netns_cookie(ctx.as_ptr()) };
     // SAFETY: the record is copied at once; a concurrent update can only tear between two valid ones.
@@ -68,7 +68,7 @@ fn try_connect(ctx: &SockAddrContext, destination: Address) -> i32 {
     match connect_verdict(&facts) {
         ConnectVerdict::Pass => ALLOW,
         ConnectVerdict::PassLocal => {
-            note_local(ctx, cookie, port, exempt);
+            note_local::<V6>(ctx, cookie, port, exempt);
             ALLOW
         }
         ConnectVerdict::Capture => capture(ctx),
@@ -133,14 +133,16 @@ unsafe fn socket(context: *mut bpf_sock_addr) -> *mut bpf_sock {
 /// Notes a connection that the agent makes inside the pod, for the lookup hook. The agent has bound
 /// the socket to an explicit address, so its source is known already.
 #[inline(always)]
-fn note_local(ctx: &SockAddrContext, cookie: u64, destination_port: u32, kind: u32) {
+fn note_local<const V6: bool>(ctx: &SockAddrContext, cookie: u64, destination_port: u32, kind: u32) {
     // SAFETY: fields of a socket that the verifier knows; each load is volatile and plain.
     let key = unsafe {
         let socket = socket(ctx.sock_addr);
         if socket.is_null() {
             return;
         }
-        let source = if addr_of!((*socket).family).read_volatile() == 2 {
+        // Known when compiled: choosing at run time would make one load through a computed pointer of
+        // the two, which the verifier refuses.
+        let source = if !V6 {
             Address::from_v4(addr_of!((*socket).src_ip4).read_volatile())
         } else {
             let ip6 = addr_of!((*socket).src_ip6).cast::<u32>();

@@ -51,14 +51,15 @@ fn gather(ctx: &SkLookupContext) -> (LookupFacts, u32) {
     let lookup = ctx.lookup;
     // SAFETY: the kernel hands in a valid context; volatile, since the verifier wants plain loads.
     unsafe {
-        let (local, remote) = if addr_of!((*lookup).family).read_volatile() == AF_INET {
-            (
-                Address::from_v4(addr_of!((*lookup).local_ip4).read_volatile()),
-                Address::from_v4(addr_of!((*lookup).remote_ip4).read_volatile()),
-            )
-        } else {
-            (ip6(addr_of!((*lookup).local_ip6).cast()), ip6(addr_of!((*lookup).remote_ip6).cast()))
-        };
+        // Both forms are read (the absent one is zero), then one is chosen: loads in two branches would
+        // be merged into one through a computed pointer, which the verifier refuses.
+        let local4 = addr_of!((*lookup).local_ip4).read_volatile();
+        let remote4 = addr_of!((*lookup).remote_ip4).read_volatile();
+        let local6 = ip6(addr_of!((*lookup).local_ip6).cast());
+        let remote6 = ip6(addr_of!((*lookup).remote_ip6).cast());
+        let is_v4 = addr_of!((*lookup).family).read_volatile() == AF_INET;
+        let (local, remote) =
+            if is_v4 { (Address::from_v4(local4), Address::from_v4(remote4)) } else { (local6, remote6) };
         let facts = LookupFacts {
             protocol: addr_of!((*lookup).protocol).read_volatile(),
             local,

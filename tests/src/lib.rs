@@ -1,8 +1,8 @@
 //! A Kubernetes cluster small enough for a test, in the language of the mesh.
 //!
 //! Nodes and pods are real network namespaces joined by veth pairs, programs are real processes, and `weft agent` runs as on a
-//! real node. What surrounds them is emulated: the kubelet and the Deployment controller ([`kubelet`], [`deployment`]), kube-proxy
-//! ([`kubeproxy`]), NetworkPolicy ([`netpolicy`]) and cluster DNS ([`hosts`]), each said so in its own file. Used by
+//! real node. What surrounds them is emulated: the kubelet and the Deployment controller (`kubelet`, `deployment`), kube-proxy
+//! (`kubeproxy`), NetworkPolicy (`netpolicy`) and cluster DNS (`hosts`), each said so in its own file. Used by
 //! the node test tier, `cargo xtask demo` and `cargo xtask bench`.
 //!
 //! ```no_run

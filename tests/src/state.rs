@@ -124,7 +124,8 @@ impl State {
         }
         let stored = self.objects.apply(object)?;
         self.troubles.remove(&key);
-        self.folder.write(&stored)
+        // Agents make pods of Deployments themselves where nobody else does; here somebody does, and shows the pods.
+        if key.kind == "Deployment" { Ok(()) } else { self.folder.write(&stored) }
     }
 
     /// A pod that runs takes new labels and annotations; anything else in it cannot change, as in Kubernetes.

@@ -10,8 +10,8 @@ use crate::{ebpf::manager::CaptureState, identity::CertificateStatus};
 impl Admin {
     /// What is still missing, a line each; empty means ready. A pod that cannot be captured does not keep the node
     /// from being ready: `/status` and the log say it, and the other pods are served.
-    pub fn missing(&self) -> Vec<String> {
-        if self.drain.has_begun() {
+    pub fn missing(&self, is_ending: bool) -> Vec<String> {
+        if is_ending {
             return vec!["the agent is ending".to_owned()];
         }
         let snapshot = self.snapshot.borrow().clone();

@@ -44,17 +44,17 @@ impl Reply {
     }
 }
 
-/// The answer to a request.
-pub(super) fn answer(admin: &Admin, method: &Method, path: &str, query: &str) -> Reply {
+/// The answer to a request. An agent that is ending is not ready.
+pub(super) fn answer(admin: &Admin, is_ending: bool, method: &Method, path: &str, query: &str) -> Reply {
     if method != Method::GET && method != Method::HEAD {
         return Reply::text(StatusCode::METHOD_NOT_ALLOWED, "only GET: nothing here changes anything");
     }
     let query = Query::parse(query);
     let found = match path {
         "/live" => Ok(Reply::text(StatusCode::OK, "live")),
-        "/ready" => Ok(ready(admin)),
-        "/metrics" => Ok(metrics(admin)),
-        "/status" => Ok(Reply::json(&admin.status())),
+        "/ready" => Ok(ready(admin, is_ending)),
+        "/metrics" => Ok(metrics(admin, is_ending)),
+        "/status" => Ok(Reply::json(&admin.status(is_ending))),
         "/snapshot" => Ok(Reply::json(&summary::of(&admin.snapshot.borrow().clone()))),
         "/explain" => explain(admin, &query),
         "/logs" => logs(admin, &query),
@@ -67,8 +67,8 @@ pub(super) fn answer(admin: &Admin, method: &Method, path: &str, query: &str) ->
     found.unwrap_or_else(|refusal| refusal)
 }
 
-fn ready(admin: &Admin) -> Reply {
-    let missing = admin.missing();
+fn ready(admin: &Admin, is_ending: bool) -> Reply {
+    let missing = admin.missing(is_ending);
     admin.set_gauges(missing.is_empty());
     if missing.is_empty() {
         Reply::text(StatusCode::OK, "ready")
@@ -77,8 +77,8 @@ fn ready(admin: &Admin) -> Reply {
     }
 }
 
-fn metrics(admin: &Admin) -> Reply {
-    admin.set_gauges(admin.missing().is_empty());
+fn metrics(admin: &Admin, is_ending: bool) -> Reply {
+    admin.set_gauges(admin.missing(is_ending).is_empty());
     match admin.metrics.render() {
         Ok(page) => Reply::metrics(page),
         Err(error) => Reply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot render the metrics: {error}")),

@@ -1,6 +1,6 @@
 //! Accepting, and HTTP around [`super::route`].
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response, header};
@@ -13,7 +13,8 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 
-use super::{Admin, BoundSocket, route};
+use super::{Admin, BindError, route, socket::BoundSocket};
+use crate::lifecycle::Drain;
 
 /// Connections served at once, per listener; further ones wait.
 const CONNECTIONS_MAX: usize = 64;
@@ -25,28 +26,62 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl Admin {
-    /// Answers on the unix socket until dropped; then the socket's file goes.
-    pub async fn serve_unix(self: Arc<Self>, socket: BoundSocket) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        loop {
-            let Ok(place) = places.clone().acquire_owned().await else { return };
-            match socket.listener.accept().await {
-                Ok((stream, _)) => drop(tokio::spawn(self.clone().serve(stream, place))),
-                Err(error) => pause("unix socket", &error).await,
+    /// Answers on a unix socket, in tasks of the caller's runtime, until that ends; then the socket's file goes. From
+    /// the beginning of draining on the answers say that the agent is ending.
+    ///
+    /// # Errors
+    /// When a living agent has the socket, or it cannot be made.
+    pub async fn serve_unix(self: Arc<Self>, path: &Path, drain: Drain) -> Result<(), BindError> {
+        let socket = BoundSocket::bind(path)?;
+        let desk = Arc::new(Desk::new(self, drain));
+        tokio::spawn(async move {
+            loop {
+                let Some(place) = desk.place().await else { return };
+                match socket.listener.accept().await {
+                    Ok((stream, _)) => drop(tokio::spawn(desk.clone().serve(stream, place))),
+                    Err(error) => pause("unix socket", &error).await,
+                }
             }
-        }
+        });
+        Ok(())
     }
 
-    /// Answers on a TCP listener until dropped.
-    pub async fn serve_tcp(self: Arc<Self>, listener: TcpListener) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        loop {
-            let Ok(place) = places.clone().acquire_owned().await else { return };
-            match listener.accept().await {
-                Ok((stream, _)) => drop(tokio::spawn(self.clone().serve(stream, place))),
-                Err(error) => pause("TCP address", &error).await,
+    /// Answers on a TCP address, as above. Returns the address with its real port.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub async fn serve_tcp(self: Arc<Self>, address: SocketAddr, drain: Drain) -> Result<SocketAddr, BindError> {
+        let failed = |source| BindError::Address { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let bound = listener.local_addr().map_err(failed)?;
+        let desk = Arc::new(Desk::new(self, drain));
+        tokio::spawn(async move {
+            loop {
+                let Some(place) = desk.place().await else { return };
+                match listener.accept().await {
+                    Ok((stream, _)) => drop(tokio::spawn(desk.clone().serve(stream, place))),
+                    Err(error) => pause("TCP address", &error).await,
+                }
             }
-        }
+        });
+        Ok(bound)
+    }
+}
+
+/// Where connections of one listener are served.
+struct Desk {
+    admin: Arc<Admin>,
+    drain: Drain,
+    places: Arc<Semaphore>,
+}
+
+impl Desk {
+    fn new(admin: Arc<Admin>, drain: Drain) -> Self {
+        Self { admin, drain, places: Arc::new(Semaphore::new(CONNECTIONS_MAX)) }
+    }
+
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        self.places.clone().acquire_owned().await.ok()
     }
 
     async fn serve(self: Arc<Self>, stream: impl AsyncRead + AsyncWrite + Unpin, _place: OwnedSemaphorePermit) {
@@ -64,8 +99,9 @@ impl Admin {
     }
 
     fn respond(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
         let route::Reply { status, media_type, body } =
-            route::answer(self, request.method(), request.uri().path(), request.uri().query().unwrap_or_default());
+            route::answer(&self.admin, self.drain.has_begun(), request.method(), path, query);
         let mut response = Response::new(Full::from(body));
         *response.status_mut() = status;
         response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(media_type));

@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    net::SocketAddr,
     os::unix::{
         fs::{FileTypeExt, MetadataExt, PermissionsExt},
         net::UnixStream,
@@ -23,6 +24,14 @@ pub enum BindError {
     /// Something that is no socket has the name.
     #[error("{0} is in the way and is no socket: move it, or give another --state-dir")]
     NotASocket(PathBuf),
+    /// The TCP address cannot be had.
+    #[error("cannot listen on {address}: {source}; give another --http-addr")]
+    Address {
+        /// The address.
+        address: SocketAddr,
+        /// Cause.
+        source: io::Error,
+    },
     /// The file system's.
     #[error("cannot listen on {path}: {source}")]
     Io {
@@ -35,9 +44,9 @@ pub enum BindError {
 
 /// A listening socket; its file goes with it.
 #[derive(Debug)]
-pub struct BoundSocket {
+pub(super) struct BoundSocket {
     pub(super) listener: UnixListener,
-    file: SocketFile,
+    _file: SocketFile,
 }
 
 /// Removes the file when dropped, if it is still the one that was made.
@@ -52,7 +61,7 @@ impl BoundSocket {
     ///
     /// # Errors
     /// When a living agent has it, something else is in the way, or the file system refuses.
-    pub fn bind(path: &Path) -> Result<Self, BindError> {
+    pub(super) fn bind(path: &Path) -> Result<Self, BindError> {
         let failed = |source| BindError::Io { path: path.to_owned(), source };
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(failed)?;
@@ -71,17 +80,12 @@ impl BoundSocket {
             .and_then(|()| fs::symlink_metadata(&next))
             .and_then(|made| fs::rename(&next, path).map(|()| made.ino()));
         match ready {
-            Ok(inode) => Ok(Self { listener, file: SocketFile { path: path.to_owned(), inode } }),
+            Ok(inode) => Ok(Self { listener, _file: SocketFile { path: path.to_owned(), inode } }),
             Err(source) => {
                 let _ = fs::remove_file(&next);
                 Err(failed(source))
             }
         }
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.file.path
     }
 }
 

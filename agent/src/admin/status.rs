@@ -134,8 +134,8 @@ pub struct Problem {
 
 impl Admin {
     /// State of this node's agent.
-    pub fn status(&self) -> Status {
-        let missing = self.missing();
+    pub fn status(&self, is_ending: bool) -> Status {
+        let missing = self.missing(is_ending);
         let snapshot = self.snapshot.borrow().clone();
         let report = self.report.borrow().clone();
         let states = self.states.borrow().clone();
@@ -144,7 +144,7 @@ impl Admin {
         Status {
             node: self.node.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            up_seconds: since(self.started),
+            up_seconds: self.started.elapsed().as_secs_f64(),
             ready: missing.is_empty(),
             missing,
             trust_domain: snapshot.mesh.trust_domain.to_string(),

@@ -60,13 +60,13 @@ impl AgentArgs {
         let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
         let bpf_dir = self.bpf_dir.unwrap_or_else(|| bpf_dir(&self.node));
         app::Config {
-            node: self.node,
+            node: self.node.into(),
             manifests: self.manifests,
             state_dir: self.state.state_dir,
             bpf_dir,
             workers: self.workers.map_or_else(cpus, usize::from).clamp(1, usize::from(WORKERS_MAX)),
             http_addr: self.http_addr,
-            access_log: self.access_log == AccessLog::Stdout,
+            access_log_stdout: self.access_log == AccessLog::Stdout,
             drain: Duration::from_secs(self.drain_seconds.into()),
             keep_capture: self.keep_capture,
         }

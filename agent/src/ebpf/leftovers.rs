@@ -11,8 +11,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use weft_ebpf_common::{CAPTURE_MARK, CAPTURE_TABLE};
+use weft_model::workload::Workload;
 
-use crate::net::{Netns, routes::CaptureRoute};
+use crate::net::{Netns, netns::NETNS_DIR, routes::CaptureRoute};
 
 /// Ending of the lists' file names, after the node's.
 pub const SUFFIX: &str = ".pods.json";
@@ -30,6 +31,10 @@ pub struct Leftover {
 #[derive(Debug)]
 pub struct Leftovers {
     path: PathBuf,
+    /// What an earlier agent wrote and nobody has removed yet.
+    earlier: Vec<Leftover>,
+    /// What this agent may have changed.
+    own: Vec<Leftover>,
     written: Option<Vec<Leftover>>,
 }
 
@@ -38,41 +43,62 @@ pub fn path(state_dir: &Path, node: &str) -> PathBuf {
     state_dir.join(format!("{node}{SUFFIX}"))
 }
 
+impl Leftover {
+    /// What capturing that pod leaves; `None` when its namespace is not known.
+    pub fn of(workload: &Workload) -> Option<Self> {
+        // A name joins the folder, an absolute path replaces it: as `Netns::open` reads it.
+        let netns = Path::new(NETNS_DIR).join(workload.capture.netns.as_deref()?);
+        Some(Self { netns, addresses: workload.addresses.clone() })
+    }
+}
+
 impl Leftovers {
-    /// A list in that file; nothing is written yet.
-    pub fn new(path: PathBuf) -> Self {
-        Self { path, written: None }
+    /// A list in that file, with what an earlier agent wrote there.
+    pub fn open(path: PathBuf) -> Self {
+        let earlier = read(&path).unwrap_or_else(|error| {
+            tracing::warn!(%error, "capture routes of an earlier agent are not known, and stay");
+            Vec::new()
+        });
+        Self { path, earlier, own: Vec::new(), written: None }
     }
 
-    /// Writes the list if it has changed.
-    ///
-    /// # Errors
-    /// The file system's.
-    pub fn keep(&mut self, mut pods: Vec<Leftover>) -> io::Result<()> {
-        pods.sort();
-        pods.dedup();
-        if self.written.as_ref() != Some(&pods) {
-            write(&self.path, &pods)?;
-            self.written = Some(pods);
+    /// Writes down what this agent is about to change or has changed. To be called before it does; a list that cannot
+    /// be written is no reason to leave pods alone.
+    pub fn keep(&mut self, own: Vec<Leftover>) {
+        self.own = own;
+        let mut all: Vec<Leftover> = self.own.iter().chain(&self.earlier).cloned().collect();
+        all.sort();
+        all.dedup();
+        if self.written.as_ref() == Some(&all) {
+            return;
         }
-        Ok(())
+        match write(&self.path, &all) {
+            Ok(()) => self.written = Some(all),
+            Err(error) => tracing::warn!(%error, path = %self.path.display(), "cannot write down the captured pods"),
+        }
     }
 
-    /// What an earlier agent wrote.
-    ///
-    /// # Errors
-    /// As [`read`].
-    pub fn read(&self) -> io::Result<Vec<Leftover>> {
-        read(&self.path)
+    /// Undoes what an earlier agent left in pods that this one has nothing to do with.
+    pub fn forget_earlier(&mut self) {
+        let is_own = |pod: &Leftover| self.own.iter().any(|own| own.netns == pod.netns);
+        self.earlier.retain(|pod| !is_own(pod));
+        self.earlier.retain(|pod| match remove_routes(pod) {
+            Ok(_) => false,
+            Err(error) => {
+                tracing::warn!(netns = %pod.netns.display(), %error, "cannot remove an earlier agent's capture route");
+                true
+            }
+        });
     }
 
-    /// Nothing is left: removes the file.
-    ///
-    /// # Errors
-    /// The file system's.
-    pub fn clear(&mut self) -> io::Result<()> {
-        self.written = None;
-        remove_if_there(&self.path)
+    /// All is undone: removes the file, unless something of an earlier agent could not be.
+    pub fn end(mut self) {
+        if !self.earlier.is_empty() {
+            return self.keep(Vec::new());
+        }
+        if let Err(error) = remove_if_there(&self.path) {
+            tracing::warn!(%error, path = %self.path.display(), "cannot remove the list of captured pods");
+        }
     }
 }
 

@@ -35,10 +35,6 @@ impl Outbound<'_> {
     /// Chooses an upstream and says how to secure it.
     pub(super) fn to_backend(&self, wanted: &Wanted<'_>, rule: &RuleRef, draw: &mut dyn Draw) -> Result<Forward, Miss> {
         let found = self.pool(wanted).and_then(|(pool, policy)| {
-            // Refusing beats sending in clear text what was meant to be encrypted.
-            if policy.tls == Some(ClientTls::Other) {
-                return Err(Refusal::NoCluster);
-            }
             let upstream = match self.kept_pod(wanted) {
                 Some(upstream) => upstream,
                 None => pick(pool, policy.load_balancer, draw).ok_or(Refusal::NoHealthyUpstream)?.clone(),
@@ -92,6 +88,7 @@ impl Outbound<'_> {
         let mutual = match policy.tls {
             Some(ClientTls::Disable) => false,
             Some(ClientTls::IstioMutual) => true,
+            // Refusing beats sending in clear text what was meant to be encrypted.
             Some(ClientTls::Other) => return Err(Refusal::NoCluster),
             None => self.snapshot.mesh.auto_mtls && upstream.speaks_mtls,
         };

@@ -110,8 +110,8 @@ pub(super) fn secured(snapshot: &Snapshot, source: &Workload, forward: &Forward)
     if let Enrolment::NotEnrolled(why) = workload.enrolment {
         return format!("pod {} is not enrolled: {why}", workload.pod);
     }
-    if workload.capture.exclude_inbound_ports.contains(&port) {
-        return format!("annotation excludeInboundPorts of {} names port {port}", workload.pod);
+    if workload.capture.excludes_inbound(port) {
+        return format!("port {port} of pod {} is excluded from capture", workload.pod);
     }
     if !snapshot.mesh.auto_mtls {
         return "enableAutoMtls is off, and no DestinationRule asks for ISTIO_MUTUAL".to_owned();

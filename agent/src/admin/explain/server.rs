@@ -36,8 +36,8 @@ pub(super) fn judge(
         None => Some("the destination is no pod of the mesh".to_owned()),
         Some(workload) => match workload.enrolment {
             Enrolment::NotEnrolled(why) => Some(format!("pod {} is not enrolled: {why}", workload.pod)),
-            Enrolment::Enrolled if workload.capture.exclude_inbound_ports.contains(&port) => {
-                Some(format!("annotation excludeInboundPorts of {} names port {port}", workload.pod))
+            Enrolment::Enrolled if workload.capture.excludes_inbound(port) => {
+                Some(format!("port {port} of pod {} is excluded from capture", workload.pod))
             }
             Enrolment::Enrolled => None,
         },

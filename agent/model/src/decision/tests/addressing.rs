@@ -162,6 +162,9 @@ fn routes_and_subsets_of_a_headless_service_apply_to_its_name_only() {
     );
     let by_address = forward(ask(&snapshot, "10.0.1.2:5000", "10.0.1.2:5000", &[], &mut Dice::new(1)));
     assert_eq!(by_address.address, socket("10.0.1.2:5000"));
+    world.virtual_services[0].tcp =
+        vec![crate::route::TcpRoute { ports: vec![], destinations: vec![to("age", None, None)] }];
+    assert_eq!(forward(connect(&world.snapshot(), "10.0.1.2:5000")).address, socket("10.0.1.2:5000"));
     world.virtual_services[0].http = vec![route(vec![to("db", None, None)])];
     let whole = forward(ask(&world.snapshot(), "10.0.1.2:5000", "db", &[], &mut Dice::new(1)));
     assert_eq!(whole.address, socket("10.0.1.2:5000"), "a route to all of it keeps the choice");

@@ -45,6 +45,10 @@ fn services_that_disagree_leave_the_bytes_to_look_at() {
         inbound_protocol(&snapshot, age, 5000)
     };
     assert_eq!(declares(&world), Http, "silence is no contradiction");
+    // Asked first or last: the tables go by host.
+    world.service("default", "z-last", "10.96.0.11", &[(98, 5000)], &[("app", "age")]).ports[0].protocol = Undeclared;
+    assert_eq!(declares(&world), Http);
+    world.services.pop();
     world.services.last_mut().unwrap().0.ports[0].protocol = Tcp;
     assert_eq!(declares(&world), Undeclared);
 }

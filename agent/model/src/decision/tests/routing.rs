@@ -310,6 +310,28 @@ fn destination_rules_are_looked_up_at_the_client_then_the_service_then_the_root(
     assert_eq!(found(&world).as_deref(), Some("default"));
     world.destination_rules[1].export_to = Visibility::Namespaces(vec!["default".into()]);
     assert_eq!(found(&world).as_deref(), Some("istio-system"));
+    let mut closer = rule_in("istio-system", "*.svc.cluster.local");
+    closer.created = 9;
+    closer.export_to = Visibility::Namespaces(vec!["default".into()]);
+    world.destination_rules.push(closer);
+    assert_eq!(found(&world).as_deref(), Some("istio-system"), "the wider one is still there");
     world.destination_rules.remove(0);
     assert_eq!(found(&world), None);
+}
+
+#[test]
+fn the_closest_host_of_a_destination_rule_counts_before_its_age() {
+    let mut world = sentences();
+    for (created, host) in ["*.local", "*.default.svc.cluster.local", "name"].into_iter().enumerate() {
+        let mut rule = destination_rule(&format!("dr-{created}"), host, &[]);
+        rule.created = created as i64;
+        world.destination_rules.push(rule);
+    }
+    for want in ["dr-2", "dr-1", "dr-0"] {
+        let snapshot = world.snapshot();
+        let backend = snapshot.index.backend(&fqdn("default", "name")).expect("the Service");
+        let found = backend.rule_for("default", "istio-system").expect("a rule");
+        assert_eq!(&*found.rule.name.name, want);
+        world.destination_rules.pop();
+    }
 }

@@ -25,7 +25,7 @@ pub mod status;
 mod summary;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
 

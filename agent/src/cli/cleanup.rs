@@ -50,6 +50,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if report.removed.is_empty() && report.failed.is_empty() {
         text.push_str("nothing to remove\n");
     }
+    if args.node.is_none() && args.bpf_dir.is_none() {
+        // Their agents may be running with another --state-dir: not ours to remove unasked.
+        for node in names(Path::new(BPF_ROOT)) {
+            let _ = writeln!(text, "left alone: pins in {}; --node {node} removes them", bpf_dir(&node).display());
+        }
+    }
     output::print(&text)?;
     for line in &report.failed {
         eprintln!("weft: cannot remove {line}");
@@ -62,7 +68,7 @@ pub(super) fn clean(args: &Args) -> anyhow::Result<Report> {
     let state_dir = &args.state.state_dir;
     let nodes = match &args.node {
         Some(node) => BTreeSet::from([node.clone()]),
-        None => nodes(state_dir, args.bpf_dir.is_none()),
+        None => nodes(state_dir),
     };
     if !args.force
         && let Some(node) = nodes.iter().find(|node| admin::answers(&socket_path(state_dir, node)))
@@ -88,14 +94,13 @@ pub(super) fn clean(args: &Args) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-/// Nodes whose agents left something: a socket, a list of pods, or (at the usual place) pins.
-fn nodes(state_dir: &Path, with_pins: bool) -> BTreeSet<String> {
-    let of_state = names(state_dir).into_iter().filter_map(|name| {
+/// Nodes whose agents left a socket or a list of pods.
+fn nodes(state_dir: &Path) -> BTreeSet<String> {
+    let of_state = |name: &String| {
         let node = name.strip_suffix(SOCKET_SUFFIX).or_else(|| name.strip_suffix(leftovers::SUFFIX))?;
         Some(node.to_owned())
-    });
-    let of_pins = if with_pins { names(Path::new(BPF_ROOT)) } else { Vec::new() };
-    of_state.chain(of_pins).collect()
+    };
+    names(state_dir).iter().filter_map(of_state).collect()
 }
 
 fn names(folder: &Path) -> Vec<String> {

@@ -16,7 +16,7 @@ pub fn run(town: &Town, show: &mut Show) -> Result<String> {
     let value = |label: &str| series.get(label).cloned().unwrap_or_default();
     show.fact("metrics of", &format!("{}, http://{}:15020/stats/prometheus", label(&server), server.ip()));
     for name in ["source_principal", "destination_principal", "connection_security_policy"] {
-        show.fact(&format!("  {name}"), &value(name));
+        show.line(&format!("     {name:27} {}", value(name)));
     }
     let (source, destination) = (spiffe("sentences"), spiffe("name"));
     show.promise(
@@ -25,9 +25,12 @@ pub fn run(town: &Town, show: &mut Show) -> Result<String> {
     );
     show.promise(value("connection_security_policy") == "mutual_tls", "requests are counted as mutual_tls");
     let certificate = forwarded_certificate(town)?;
-    show.fact("told to a server", &format!("x-forwarded-client-cert: {}", shortened(&certificate)));
+    show.fact("told to a server", "`client` asks `echo`, which received x-forwarded-client-cert:");
+    for part in certificate.split(';').filter(|part| !part.starts_with("Hash=")) {
+        show.line(&format!("     {part}"));
+    }
     show.promise(certificate.contains(&format!("URI={}", spiffe("default"))), "the application learns who asks, too");
-    Ok(format!("{source} -> {destination}"))
+    Ok("spiffe://cluster.local/ns/default/sa/sentences asked .../sa/name, over mutual TLS".to_owned())
 }
 
 /// The labels of the requests that `sentences` sent to `server`, as the server's side counted them.
@@ -60,12 +63,6 @@ fn forwarded_certificate(town: &Town) -> Result<String> {
         .iter()
         .find(|pair| pair[0].as_str().is_some_and(|name| name.eq_ignore_ascii_case("x-forwarded-client-cert")));
     Ok(found.and_then(|pair| pair[1].as_str()).context("the echo server got no x-forwarded-client-cert")?.to_owned())
-}
-
-/// The part after the hash, which fits into a line.
-fn shortened(certificate: &str) -> String {
-    let parts = certificate.split(';').filter(|part| !part.starts_with("Hash="));
-    parts.collect::<Vec<_>>().join(";")
 }
 
 fn spiffe(account: &str) -> String {

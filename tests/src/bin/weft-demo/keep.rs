@@ -31,7 +31,11 @@ pub fn stay(town: &Town, show: &Show) -> Result<()> {
         show.line(&format!(" {what:17} {how}"));
     }
     if weft(town, &["status"]).is_some() {
-        show.line(&format!(" {:17} {} status --state-dir {}", "or in short", binary(), state.display()));
+        let (weft, state) = (binary(), state.display());
+        show.line(&format!(" {:17} export WEFT_STATE_DIR={state}", "or with weft"));
+        show.line(&format!(" {:17} {weft} status", ""));
+        show.line(&format!(" {:17} {weft} logs --follow {}", "", town.pod("name-v1")?.name()));
+        show.line(&format!(" {:17} {weft} explain --from {} --to {URL}", "", town.client.name()));
     }
     show.line(" stop              Ctrl-C here; it takes everything away");
     loop {

@@ -139,9 +139,13 @@ impl Show {
     }
 }
 
-/// `1.2 s`
+/// `1.2 s`, or `340 ms`
 pub fn seconds(time: Duration) -> String {
-    format!("{:.1} s", time.as_secs_f64())
+    if time < Duration::from_secs(1) {
+        format!("{} ms", time.as_millis())
+    } else {
+        format!("{:.1} s", time.as_secs_f64())
+    }
 }
 
 /// `1.2 ms`

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -31,14 +31,14 @@ impl Demo {
         let writer = Arc::clone(&said);
         let reader = std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                writer.lock().unwrap().push_str(&(line + "\n"));
+                writer.lock().unwrap_or_else(PoisonError::into_inner).push_str(&(line + "\n"));
             }
         });
         Ok(Self { child, said, reader: Some(reader) })
     }
 
     fn said(&self) -> String {
-        self.said.lock().unwrap().clone()
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until it says `text`.

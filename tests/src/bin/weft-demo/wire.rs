@@ -66,7 +66,7 @@ fn record(capture: &Capture, server: &Pod) -> Option<Packet> {
     let data =
         |packet: &Packet| packet.payload.first() == Some(&APPLICATION_DATA) && packet.payload.len() >= LINE * LINES;
     // The last is the answer; before it come handshake messages, which TLS 1.3 encrypts, too.
-    capture.packets().into_iter().filter(|packet| from_server(packet) && data(packet)).next_back()
+    capture.packets().into_iter().rfind(|packet| from_server(packet) && data(packet))
 }
 
 /// Where `needle` begins.

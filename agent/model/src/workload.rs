@@ -112,6 +112,17 @@ pub struct Capture {
     pub include_outbound_nets: Vec<IpNet>,
 }
 
+/// Port on which the agent answers for a pod itself (metrics, health): never captured, as in Istio's injection
+/// template (`excludeInboundPorts` always holds the status port).
+pub const POD_STATS_PORT: u16 = 15020;
+
+impl Capture {
+    /// Are connections to that port of the pod left alone?
+    pub fn excludes_inbound(&self, port: u16) -> bool {
+        port == POD_STATS_PORT || self.exclude_inbound_ports.contains(&port)
+    }
+}
+
 /// `topology.kubernetes.io/region` and `/zone` of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Locality {

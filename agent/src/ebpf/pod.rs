@@ -15,6 +15,8 @@ use weft_model::workload::{Capture, Workload};
 use super::{EbpfError, Kernel, kernel};
 use crate::net::{Netns, routes, routes::CaptureRoute, socket};
 
+const _: () = assert!(POD_STATS_PORT == weft_model::workload::POD_STATS_PORT, "kernel and model must agree");
+
 /// Port of the outbound listeners inside the pod (Istio's: `15001`).
 const OUTBOUND_PORT: u16 = 15001;
 /// Port of the inbound listeners inside the pod (Istio's: `15006`).

@@ -97,6 +97,8 @@ fn a_file_opens_with_its_story() {
     for bad in ["", "fn f() {}\n", "\n//! late\n", "// no\n", "/// item\nfn f() {}\n"] {
         assert_eq!(found(&[("tests/src/bed.rs", bad)]), ["tests/src/bed.rs:1 door Failure"], "{bad}");
     }
+    assert!(found(&[("tests/src/bed/tests.rs", "use super::*;\n")]).is_empty());
+    assert_eq!(found(&[("tests/tests/tests.rs", "fn f() {}\n")]), ["tests/tests/tests.rs:1 door Failure"]);
 }
 
 #[test]

@@ -38,7 +38,7 @@ impl Upstream {
 /// capture, or PeerAuthentication says DISABLE.
 fn speaks_mtls(workload: &Workload, port: u16, peers: &PeerModes) -> bool {
     workload.is_enrolled()
-        && !workload.capture.exclude_inbound_ports.contains(&port)
+        && !workload.capture.excludes_inbound(port)
         && peers.mode(workload, port) != MtlsMode::Disable
 }
 

@@ -278,6 +278,8 @@ impl<'a, A: AnswerHook> Exchange<'a, A> {
             Parse::Complete { head, consumed } => {
                 self.upstream.buffer.advance(consumed);
                 self.queue_head(&head);
+                // A body may be empty, or here already: nobody must wait for bytes that never come.
+                self.advance_response()?;
                 Ok(true)
             }
         }

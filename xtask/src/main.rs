@@ -4,6 +4,7 @@
 //! A new task is one `mod` line, one variant of [`Task`] and one arm in [`main`].
 
 mod ci;
+mod demo;
 mod ebpf;
 mod paths;
 mod run;
@@ -35,6 +36,8 @@ enum Task {
     Tidy,
     /// Run the test tiers: model (needs only cargo), node (needs root and a BTF kernel).
     Test(test::Args),
+    /// Show what the mesh does, step by step, on emulated nodes (needs root and a BTF kernel).
+    Demo(demo::Args),
     /// Everything a change has to pass: format, lints, tidy, dependency policy, all test tiers.
     Ci,
 }
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Task::BuildEbpf => ebpf::run(&mut steps),
         Task::Tidy => tidy::run(),
         Task::Test(args) => test::run(&args, &mut steps),
+        Task::Demo(args) => demo::run(&args, &mut steps),
         Task::Ci => ci::run(&mut steps),
     };
     match done {

@@ -57,13 +57,13 @@ impl Desk {
 
     /// Issues a certificate, as rotation would.
     pub(crate) async fn issue(&self, id: &SpiffeId) {
-        self.wanted.send_modify(|wanted| drop(wanted.insert(id.clone())));
+        self.wanted.send_modify(|wanted| wanted.extend([id.clone()]));
         self.admin.identities.get(id).await.unwrap();
     }
 
     /// Says what became of a pod.
     pub(crate) fn captured(&self, name: &str, state: CaptureState) {
-        self.states.send_modify(|states| drop(states.insert(Named::new("default", name), state)));
+        self.states.send_modify(|states| states.extend([(Named::new("default", name), state)]));
     }
 }
 

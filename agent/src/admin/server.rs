@@ -37,8 +37,8 @@ impl Admin {
         tokio::spawn(async move {
             loop {
                 let Some(place) = desk.place().await else { return };
-                match socket.listener.accept().await {
-                    Ok((stream, _)) => drop(tokio::spawn(desk.clone().serve(stream, place))),
+                match socket.accept().await {
+                    Ok(stream) => drop(tokio::spawn(desk.clone().serve(stream, place))),
                     Err(error) => pause("unix socket", &error).await,
                 }
             }

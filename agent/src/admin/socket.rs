@@ -5,12 +5,12 @@ use std::{
     net::SocketAddr,
     os::unix::{
         fs::{FileTypeExt, MetadataExt, PermissionsExt},
-        net::UnixStream,
+        net::UnixStream as BlockingStream,
     },
     path::{Path, PathBuf},
 };
 
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 
 /// Who may connect: the agent's user alone.
 const MODE: u32 = 0o600;
@@ -45,7 +45,7 @@ pub enum BindError {
 /// A listening socket; its file goes with it.
 #[derive(Debug)]
 pub(super) struct BoundSocket {
-    pub(super) listener: UnixListener,
+    listener: UnixListener,
     _file: SocketFile,
 }
 
@@ -87,6 +87,11 @@ impl BoundSocket {
             }
         }
     }
+
+    /// The next connection. A method of the whole, so that a task that accepts holds the file, too.
+    pub(super) async fn accept(&self) -> io::Result<UnixStream> {
+        Ok(self.listener.accept().await?.0)
+    }
 }
 
 impl Drop for SocketFile {
@@ -100,5 +105,5 @@ impl Drop for SocketFile {
 
 /// Does anybody listen on that socket? Needs no answer: a listening agent's kernel accepts at once.
 pub fn answers(path: &Path) -> bool {
-    UnixStream::connect(path).is_ok()
+    BlockingStream::connect(path).is_ok()
 }

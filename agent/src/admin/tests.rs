@@ -106,7 +106,7 @@ async fn status_tells_of_this_nodes_pods_and_of_all_problems() {
     let report = Report { warnings: vec![problem("odd")], errors: vec![problem("wrong")], ..Report::empty() };
     desk.report.send_replace(Arc::new(report));
     let status = status(&desk);
-    assert_eq!((&*status.node, status.ready, status.snapshot.version), ("node-a", false, 1));
+    assert_eq!((&*status.node, status.ready, status.snapshot.version), ("node-a", true, 1));
     let names: Vec<_> = status.pods.iter().map(|pod| &*pod.name).collect();
     assert_eq!(names, ["a", "alone", "name-v1"], "name-v2 is on another node");
     let [a, alone, name] = &*status.pods else { panic!("three pods") };

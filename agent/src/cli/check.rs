@@ -33,6 +33,8 @@ pub(super) struct Row {
     pub(super) state: State,
     /// What was found.
     pub(super) found: String,
+    /// More about it, in lines of its own below the table.
+    pub(super) detail: String,
     /// What it is for.
     pub(super) purpose: &'static str,
     /// What to do when it is not there.
@@ -65,6 +67,9 @@ pub(super) fn render(rows: &[Row]) -> (String, bool) {
         text.push_str("\nNEXT STEPS\n");
         for row in wanting {
             text.push_str(&format!("{}: {}\n", row.what, row.next_step));
+            for line in row.detail.lines() {
+                text.push_str(&format!("    {line}\n"));
+            }
         }
     }
     (text, rows.iter().all(|row| row.state != State::Missing))

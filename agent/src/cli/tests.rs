@@ -145,9 +145,9 @@ async fn the_status_table_fits_a_terminal_and_keeps_the_long_answers_below() {
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[0].starts_with("NODE     READY   SNAPSHOT   PROBLEMS"), "{text}");
     assert!(lines[1].starts_with("node-a   yes     1          1"), "{text}");
-    assert_eq!(lines[3], "POD               ENROLLED   CAPTURE         IDENTITY          CERT EXPIRES IN");
-    assert!(lines[4].starts_with("default/a         yes        proven 0s ago   ns/default/sa/a   "), "{text}");
-    assert_eq!(lines[5], "default/alone     no         -               -                 -");
+    assert_eq!(lines[3], "POD               ENROLLED   CAPTURE         IDENTITY             CERT EXPIRES IN");
+    assert!(lines[4].starts_with("default/a         yes        proven 0s ago   ns/default/sa/a      "), "{text}");
+    assert_eq!(lines[5], "default/alone     no         -               -                    -");
     assert!(lines[6].starts_with("default/name-v1   yes        failed "), "{text}");
     assert_eq!(lines[8], "default/alone: not enrolled: namespace is not labelled istio-injection=enabled");
     assert_eq!(lines[9], "default/name-v1: capture failed: network namespace name-v1: not found");
@@ -227,6 +227,7 @@ fn checks_fail_only_for_what_is_needed() {
         what: what.to_owned(),
         state,
         found: "x".to_owned(),
+        detail: if what == "two" { "line one\nline two".to_owned() } else { String::new() },
         purpose: "tests",
         next_step: "do it",
     };
@@ -234,7 +235,7 @@ fn checks_fail_only_for_what_is_needed() {
     assert!(fine);
     assert_eq!(
         text,
-        "STATE   WHAT   FOUND   FOR\nOK      one    x       tests\nWARN    two    x       tests\n\nNEXT STEPS\ntwo: do it\n"
+        "STATE   WHAT   FOUND   FOR\nOK      one    x       tests\nWARN    two    x       tests\n\nNEXT STEPS\ntwo: do it\n    line one\n    line two\n"
     );
     let (_, fine) = check::render(&[row("one", check::State::Missing), row("two", check::State::Ok)]);
     assert!(!fine);

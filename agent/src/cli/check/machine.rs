@@ -96,24 +96,27 @@ fn row(what: &str, otherwise: State, purpose: &'static str, found: Found, next_s
         Ok(found) => (State::Ok, found),
         Err(found) => (otherwise, found),
     };
-    Row { what: what.to_owned(), state, found, purpose, next_step }
+    Row { what: what.to_owned(), state, found, detail: String::new(), purpose, next_step }
 }
 
 fn programs() -> Vec<Row> {
-    const NEXT_STEP: &str = "see the kernel's words above; it may lack CONFIG_CGROUP_BPF or CONFIG_BPF_SYSCALL";
+    const NEXT_STEP: &str = "show the kernel's words to who builds the kernel, or weft: one of them is to change";
     match check::probe_load() {
         Err(error) => vec![row("eBPF programs", State::Missing, "capture", Err(one_line(&error)), NEXT_STEP)],
         Ok(programs) => programs
             .into_iter()
-            .map(|program| {
-                let found = program.result.map(|()| "loads".to_owned()).map_err(|error| one_line(&error));
-                row(program.name, State::Missing, program.purpose, found, NEXT_STEP)
+            .map(|program| match program.result {
+                Ok(()) => row(program.name, State::Missing, program.purpose, Ok("loads".to_owned()), NEXT_STEP),
+                Err(refused) => Row {
+                    detail: refused.verifier,
+                    ..row(program.name, State::Missing, program.purpose, Err(refused.reason), NEXT_STEP)
+                },
             })
             .collect(),
     }
 }
 
-/// The verifier's log would break the table: its first line says enough.
+/// More would break the table.
 fn one_line(error: &dyn std::error::Error) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }

@@ -3,6 +3,7 @@
 //! Owns the command line only; each task is a file of its own and knows nothing of the others' insides.
 //! A new task is one `mod` line, one variant of [`Task`] and one arm in [`main`].
 
+mod bench;
 mod ci;
 mod ebpf;
 mod paths;
@@ -35,6 +36,8 @@ enum Task {
     Tidy,
     /// Run the test tiers: model (needs only cargo), node (needs root and a BTF kernel).
     Test(test::Args),
+    /// Measure what the mesh costs, against no mesh and against Envoy: a table, JSON and a chart.
+    Bench(bench::Args),
     /// Everything a change has to pass: format, lints, tidy, dependency policy, all test tiers.
     Ci,
 }
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Task::BuildEbpf => ebpf::run(&mut steps),
         Task::Tidy => tidy::run(),
         Task::Test(args) => test::run(&args, &mut steps),
+        Task::Bench(args) => bench::run(&args, &mut steps),
         Task::Ci => ci::run(&mut steps),
     };
     match done {

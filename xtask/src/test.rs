@@ -106,7 +106,7 @@ fn build_programs() -> Result<Programs> {
 }
 
 /// The path of a binary in cargo's report: asked for, because the target folder can be set in several places.
-fn executable(report: &str, binary: &str) -> Result<PathBuf> {
+pub fn executable(report: &str, binary: &str) -> Result<PathBuf> {
     report
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType,
 };
 
 /// Files of one identity.
@@ -26,6 +27,8 @@ pub fn issue<const N: usize>(dir: &Path, accounts: [(&str, &str); N]) -> Result<
     fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::default();
+    // Without names of their own the authority and what it signs would look like one self-signed certificate.
+    params.distinguished_name.push(DnType::OrganizationName, "cluster.local");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
     let certificate = params.self_signed(&key)?;
@@ -47,6 +50,7 @@ fn identity(
     let name = format!("spiffe://cluster.local/ns/{namespace}/sa/{account}");
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
     params.subject_alt_names = vec![SanType::URI(name.as_str().try_into()?)];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     let certificate = params.signed_by(&key, issuer)?;

@@ -24,7 +24,7 @@ use std::fs;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::config::Config;
 use crate::results::Results;
@@ -55,6 +55,7 @@ fn run() -> Result<()> {
     write(&config, &results)?;
     measured?;
     eprintln!("done in {:.0} s: {}", started.elapsed().as_secs_f64(), config.out.display());
+    ensure!(results.failures.is_empty(), "{} runs failed; they are listed in the report", results.failures.len());
     Ok(())
 }
 

@@ -16,6 +16,7 @@ pub fn page(results: &Results, summary: &Summary) -> String {
     let mut page = String::from("# Benchmarks\n\n");
     head(&mut page, results);
     table(&mut page, summary);
+    failures(&mut page, results);
     goals(&mut page, summary);
     method(&mut page, results, summary);
     page
@@ -41,8 +42,8 @@ fn head(page: &mut String, results: &Results) {
         let shares: Vec<String> = results.others.iter().map(|share| format!("{:.0} %", share * 100.0)).collect();
         let _ = writeln!(
             page,
-            "**The machine was not quiet**: others used {} of its CPUs just before the repetitions. The figures below are lower bounds \
-             of what it can do, and the ratios are noisy.\n",
+            "**The machine was not quiet**: others used {} of its CPUs just before the repetitions. Rates below are lower \
+             bounds of what it can do, ratios are noisy, and the machine's CPU includes the others'.\n",
             shares.join(", ")
         );
     }
@@ -82,6 +83,18 @@ fn two(ratio: f64) -> String {
 /// Half the distance of the ends, in percent of the middle.
 fn apart(spread: Spread) -> f64 {
     (spread.max - spread.min) / 2.0 / spread.median * 100.0
+}
+
+/// A failure is told in one line; the whole of it was on the terminal.
+fn failures(page: &mut String, results: &Results) {
+    if results.failures.is_empty() {
+        return;
+    }
+    page.push_str("**Runs that failed** and count for nothing above:\n\n");
+    for failure in &results.failures {
+        let _ = writeln!(page, "- {}", failure.lines().next().unwrap_or_default());
+    }
+    page.push('\n');
 }
 
 fn goals(page: &mut String, summary: &Summary) {

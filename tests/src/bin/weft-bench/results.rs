@@ -37,6 +37,8 @@ pub struct Results {
     pub others: Vec<f64>,
     /// The values.
     pub samples: Vec<Sample>,
+    /// Runs that did not come to a value, and why.
+    pub failures: Vec<String>,
 }
 
 impl Results {
@@ -50,6 +52,7 @@ impl Results {
             access_log: config.access_log,
             others: Vec::new(),
             samples: Vec::new(),
+            failures: Vec::new(),
         }
     }
 

@@ -33,7 +33,8 @@ const MANY_PODS: usize = 10;
 /// Measures everything that was asked for.
 ///
 /// # Errors
-/// What did not run; what was measured before it stays in `results`.
+/// When the machine or its tools refuse; what was measured before it stays in `results`. A load that failed is no error but noted
+/// there.
 pub fn measure(world: &World, config: &Config, results: &mut Results) -> Result<()> {
     let wants = |row| config.rows.contains(&row);
     if wants(Row::Memory) {
@@ -83,7 +84,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn rps(&self, results: &mut Results, connections: u32, metric: Metric) -> Result<()> {
-        self.each(metric, |system| {
+        self.each(results, metric, |system, results| {
             let (requests, cpu) =
                 watched(system, || load::wrk(&system.client, &system.url, connections, self.config.seconds))?;
             results.add(self.repetition, system.kind, metric, requests.rate);
@@ -95,7 +96,7 @@ impl Run<'_> {
     }
 
     fn latency(&self, results: &mut Results) -> Result<()> {
-        self.each(Metric::P50, |system| {
+        self.each(results, Metric::P50, |system, results| {
             let oha = load::latency(&self.config.oha, &system.client, &system.url, self.config.seconds)?;
             results.add(self.repetition, system.kind, Metric::P50, oha.p50);
             results.add(self.repetition, system.kind, Metric::P99, oha.p99);
@@ -104,7 +105,7 @@ impl Run<'_> {
     }
 
     fn connections(&self, results: &mut Results) -> Result<()> {
-        self.each(Metric::Connections, |system| {
+        self.each(results, Metric::Connections, |system, results| {
             let (oha, cpu) = watched(system, || {
                 load::connections(&self.config.oha, &system.client, &system.url, self.config.seconds)
             })?;
@@ -117,7 +118,7 @@ impl Run<'_> {
     }
 
     fn bulk(&self, results: &mut Results) -> Result<()> {
-        self.each(Metric::Bulk, |system| {
+        self.each(results, Metric::Bulk, |system, results| {
             let Some((host, port)) = &system.bulk else { return Ok(f64::NAN) };
             let (bulk, cpu) = watched(system, || load::iperf(&system.client, (host, *port), self.config.seconds))?;
             results.add(self.repetition, system.kind, Metric::Bulk, bulk.rate);
@@ -128,7 +129,7 @@ impl Run<'_> {
     }
 
     fn loaded_memory(&self, results: &mut Results) -> Result<()> {
-        self.each(Metric::RssLoaded, |system| {
+        self.each(results, Metric::RssLoaded, |system, results| {
             if system.kind == Kind::Direct {
                 return Ok(f64::NAN);
             }
@@ -152,19 +153,30 @@ impl Run<'_> {
         })
     }
 
-    /// Runs `work` for every system and says what came of it.
-    fn each(&self, metric: Metric, mut work: impl FnMut(&System) -> Result<f64>) -> Result<()> {
+    /// Runs `work` for every system and says what came of it. A run that fails is noted and costs only its own value.
+    fn each(
+        &self,
+        results: &mut Results,
+        metric: Metric,
+        work: impl Fn(&System, &mut Results) -> Result<f64>,
+    ) -> Result<()> {
         let systems = &self.world.systems;
         let first = self.repetition % systems.len();
+        let turn = format!("{}/{} {}", self.repetition + 1, self.config.repeat, metric.name());
         let mut said = Vec::new();
         for system in systems.iter().cycle().skip(first).take(systems.len()) {
-            let value = work(system).with_context(|| format!("measuring {} of {}", metric.name(), system.kind))?;
-            self.world.empty_logs()?;
-            if value.is_finite() {
-                said.push(format!("{} {}", system.kind, metric.show(value)));
+            match work(system, results) {
+                Ok(value) if value.is_finite() => said.push(format!("{} {}", system.kind, metric.show(value))),
+                Ok(_not_measured) => {}
+                Err(error) => {
+                    let failure = format!("{turn} of {}: {error:#}", system.kind);
+                    eprintln!("    FAILED {failure}{}", self.world.odd_answers()?);
+                    results.failures.push(failure);
+                }
             }
+            self.world.empty_logs()?;
         }
-        eprintln!("    {}/{} {}: {}", self.repetition + 1, self.config.repeat, metric.name(), said.join(", "));
+        eprintln!("    {turn}: {}", said.join(", "));
         Ok(())
     }
 

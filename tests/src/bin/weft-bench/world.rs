@@ -23,6 +23,8 @@ pub const BULK_PORT: u16 = 5201;
 
 /// How long everything may take to be as it should.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Lines of each log that belong to a failed load.
+const ODD_ANSWERS_SHOWN: usize = 3;
 /// Between looks.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -93,6 +95,20 @@ impl World {
                 format!("{} is not as it should be; the logs:\n{}", system.kind, self.cluster.snapshot_of_logs())
             })
         })
+    }
+
+    /// What the proxies' access logs say of the first requests that were not answered with 200, for messages.
+    pub fn odd_answers(&self) -> Result<String> {
+        let dir = self.cluster.dir().join("logs");
+        let mut odd = String::new();
+        for entry in fs::read_dir(&dir).with_context(|| format!("reading {}", dir.display()))? {
+            let log = fs::read(entry?.path())?;
+            let log = String::from_utf8_lossy(&log);
+            let requests =
+                log.lines().filter(|line| line.contains(" HTTP/1.1\" ") && !line.contains(" HTTP/1.1\" 200 "));
+            requests.take(ODD_ANSWERS_SHOWN).for_each(|line| odd = format!("{odd}\n        {line}"));
+        }
+        Ok(odd)
     }
 
     /// Empties the logs of agents and proxies: an access log of a load would fill the disk.

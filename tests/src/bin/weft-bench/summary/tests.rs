@@ -20,6 +20,7 @@ fn results(samples: &[(usize, Kind, f64)]) -> Results {
         access_log: true,
         others: Vec::new(),
         samples: Vec::new(),
+        failures: Vec::new(),
     };
     for (repetition, system, value) in samples {
         results.add(*repetition, *system, Metric::Rps32, *value);

@@ -47,7 +47,7 @@ enum Row {
     Connections,
     /// One stream of bytes, CPU per GB.
     Bulk,
-    /// Resident memory: idle, loaded, with ten pods.
+    /// Resident memory (idle, loaded, with ten pods) and CPU while idle.
     Memory,
 }
 

@@ -38,6 +38,6 @@ pub enum Row {
     Connections,
     /// One stream of bytes.
     Bulk,
-    /// Resident memory.
+    /// Resident memory; CPU while idle.
     Memory,
 }

@@ -30,6 +30,8 @@ pub enum Metric {
     BulkProxyCpu,
     /// CPU seconds of the whole machine per GB.
     BulkMachineCpu,
+    /// CPU seconds per second of both proxies while nothing is asked of them.
+    CpuIdle,
     /// Resident bytes of both proxies before any load.
     RssIdle,
     /// The most resident bytes of both proxies while 128 connections are busy.
@@ -39,7 +41,7 @@ pub enum Metric {
 }
 
 /// All of them, in the order of the table.
-pub const ALL: [Metric; 15] = [
+pub const ALL: [Metric; 16] = [
     Metric::Rps1,
     Metric::Rps32,
     Metric::Rps128,
@@ -52,6 +54,7 @@ pub const ALL: [Metric; 15] = [
     Metric::Bulk,
     Metric::BulkProxyCpu,
     Metric::BulkMachineCpu,
+    Metric::CpuIdle,
     Metric::RssIdle,
     Metric::RssLoaded,
     Metric::RssTenPods,
@@ -73,6 +76,7 @@ impl Metric {
             Self::Bulk => "bulk, one stream",
             Self::BulkProxyCpu => "proxy CPU per GB, both proxies",
             Self::BulkMachineCpu => "machine CPU per GB",
+            Self::CpuIdle => "CPU of both proxies, idle",
             Self::RssIdle => "RSS of both proxies, idle",
             Self::RssLoaded => "RSS of both proxies, loaded (128 connections)",
             Self::RssTenPods => "RSS of one agent with ten pods",
@@ -86,6 +90,7 @@ impl Metric {
             Self::P50 | Self::P99 => format!("{} ms", short(value * 1e3)),
             Self::ProxyCpu | Self::MachineCpu | Self::ConnectionCpu => format!("{:.0} us", value * 1e6),
             Self::Bulk => format!("{} Gbit/s", short(value / 1e9)),
+            Self::CpuIdle => format!("{:.1} %", value * 100.0),
             Self::BulkProxyCpu | Self::BulkMachineCpu => format!("{value:.2} s"),
             Self::RssIdle | Self::RssLoaded | Self::RssTenPods => format!("{:.0} MiB", value / 1_048_576.0),
         }

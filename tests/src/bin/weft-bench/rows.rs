@@ -25,6 +25,10 @@ const CPU_CONNECTIONS: u32 = 32;
 const MEMORY_CONNECTIONS: u32 = 128;
 /// A short load before anything counts: first handshakes, caches and pools belong to no figure.
 const WARM_UP_SECONDS: u64 = 1;
+/// Rest after the start of everything, before idleness is looked at.
+const SETTLE: Duration = Duration::from_secs(1);
+/// How long it is looked at.
+const IDLE: Duration = Duration::from_secs(2);
 /// How often memory is looked at under load.
 const MEMORY_TICK: Duration = Duration::from_millis(100);
 /// Pods of the node whose agent is asked for its memory.
@@ -38,7 +42,7 @@ const MANY_PODS: usize = 10;
 pub fn measure(world: &World, config: &Config, results: &mut Results) -> Result<()> {
     let wants = |row| config.rows.contains(&row);
     if wants(Row::Memory) {
-        idle_memory(world, results)?;
+        idle(world, results)?;
     }
     for system in &world.systems {
         load::wrk(&system.client, &system.url, 32, WARM_UP_SECONDS)
@@ -197,8 +201,14 @@ fn watched<T>(system: &System, work: impl FnOnce() -> Result<T>) -> Result<(T, C
 }
 
 /// Counted once, before the first load: memory that a load has touched does not come back.
-fn idle_memory(world: &World, results: &mut Results) -> Result<()> {
-    for system in world.systems.iter().filter(|system| system.kind != Kind::Direct) {
+fn idle(world: &World, results: &mut Results) -> Result<()> {
+    std::thread::sleep(SETTLE);
+    let proxied = || world.systems.iter().filter(|system| system.kind != Kind::Direct);
+    let before: Vec<f64> = proxied().map(System::proxy_cpu).collect::<Result<_>>()?;
+    std::thread::sleep(IDLE);
+    for (system, before) in proxied().zip(before) {
+        let share = (system.proxy_cpu()? - before) / IDLE.as_secs_f64();
+        results.add(0, system.kind, Metric::CpuIdle, share);
         results.add(0, system.kind, Metric::RssIdle, system.proxy_rss()? as f64);
     }
     Ok(())

@@ -12,7 +12,7 @@ use aya::{
     maps::{HashMap, LpmTrie, Map, MapData, SkStorage, SockHash},
     programs::{CgroupAttachMode, CgroupSockAddr, links::FdLink},
 };
-use weft_ebpf_common::{ExemptKind, ListenerKey, NetKey, PodRecord, PortKey};
+use weft_ebpf_common::{ExemptKind, ListenerKey, LocalKey, NetKey, PodRecord, PortKey};
 
 use super::{EbpfError, object, pin::PinDirectory};
 use crate::dataplane::Exempt;
@@ -68,10 +68,18 @@ impl Kernel {
     /// # Errors
     /// When the pinned map is gone.
     pub fn exempter(&self) -> Result<Box<dyn Exempt>, EbpfError> {
-        let map = |source| EbpfError::Map { map: "EXEMPT", source };
-        let data = MapData::from_pin(self.pins.map("EXEMPT")).map_err(map)?;
-        let storage = SkStorage::try_from(Map::SkStorage(data)).map_err(map)?;
-        Ok(Box::new(Exempter(storage)))
+        let sockets = self.pinned("EXEMPT", |data| SkStorage::try_from(Map::SkStorage(data)))?;
+        let local = self.pinned("LOCAL", |data| HashMap::try_from(Map::LruHashMap(data)))?;
+        Ok(Box::new(Exempter { sockets, local }))
+    }
+
+    fn pinned<T>(
+        &self,
+        map: &'static str,
+        typed: impl FnOnce(MapData) -> Result<T, aya::maps::MapError>,
+    ) -> Result<T, EbpfError> {
+        let opened = MapData::from_pin(self.pins.map(map)).and_then(typed);
+        opened.map_err(|source| EbpfError::Map { map, source })
     }
 
     /// Detaches everything and removes all pins.
@@ -158,10 +166,18 @@ fn open_root_cgroup() -> Result<File, EbpfError> {
     File::open(&path).map_err(|source| EbpfError::PinDirectory { path, source })
 }
 
-struct Exempter(SkStorage<MapData, u32>);
+struct Exempter {
+    sockets: SkStorage<MapData, u32>,
+    local: HashMap<MapData, LocalKey, u32>,
+}
 
 impl Exempt for Exempter {
     fn exempt(&mut self, socket: &dyn AsRawFd, kind: ExemptKind) -> std::io::Result<()> {
-        self.0.insert(&socket.as_raw_fd(), kind as u32, 0).map_err(std::io::Error::other)
+        self.sockets.insert(&socket.as_raw_fd(), kind as u32, 0).map_err(std::io::Error::other)
+    }
+
+    fn forget(&mut self, connection: &LocalKey) {
+        // Not there when the connect never reached the hook, or the map was full of newer ones.
+        let _ = self.local.remove(connection);
     }
 }

@@ -81,7 +81,12 @@ pub fn lookup_verdict(facts: &LookupFacts) -> LookupVerdict {
     if facts.protocol != IPPROTO_TCP || facts.local.is_local_only() || facts.remote.is_local_only() {
         return LookupVerdict::Pass;
     }
-    if facts.noted == ExemptKind::Application as u32 {
+    // The note lives as long as the agent is connecting: without the interface, a packet from outside with
+    // the same ports could use it.
+    let from_loopback = facts.ingress_ifindex == LOOPBACK_IFINDEX;
+    if facts.noted == ExemptKind::OwnApplication as u32
+        || (facts.noted == ExemptKind::Application as u32 && from_loopback)
+    {
         return LookupVerdict::Pass;
     }
     if facts.noted == ExemptKind::Hairpin as u32 {
@@ -90,7 +95,7 @@ pub fn lookup_verdict(facts: &LookupFacts) -> LookupVerdict {
     if facts.local == facts.remote {
         return LookupVerdict::Pass;
     }
-    if facts.ingress_ifindex == LOOPBACK_IFINDEX {
+    if from_loopback {
         return LookupVerdict::Steer(Direction::Outbound);
     }
     inbound(facts)

@@ -65,13 +65,7 @@ impl PodContext {
         let tcp = within(limits.connect_timeout, self.connect_upstream(view, forward.address)).await?;
         let UpstreamTls::Mutual(expected) = &forward.tls else { return Ok(Stream::plain(tcp)) };
         let own = &view.workload.identity;
-        let identity = self
-            .worker
-            .shared
-            .identities
-            .get(own)
-            .await
-            .map_err(DialError::NoIdentity)?;
+        let identity = self.worker.shared.identities.get(own).await.map_err(DialError::NoIdentity)?;
         let connector = TlsConnector::from(identity.client_config(purpose, expected));
         let handshake = connector.connect(server_name(forward), tcp);
         match tokio::time::timeout(limits.handshake_timeout, handshake).await {
@@ -162,7 +156,10 @@ fn local_key(cookie: u64, source: IpAddr, source_port: u16, destination_port: u1
     }
 }
 
-async fn within(limit: Duration, connecting: impl Future<Output = io::Result<TcpStream>>) -> Result<TcpStream, DialError> {
+async fn within(
+    limit: Duration,
+    connecting: impl Future<Output = io::Result<TcpStream>>,
+) -> Result<TcpStream, DialError> {
     match tokio::time::timeout(limit, connecting).await {
         Ok(result) => result.map_err(DialError::Connect),
         Err(_elapsed) => Err(DialError::Timeout),

@@ -1,7 +1,7 @@
 //! The life of a connection that reached a pod: look, prove, judge, connect to the application, relay,
 //! report. Enforcement is here and nowhere else: whatever dials a pod's address passes through.
 
-use std::{future::Future, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use tokio::net::TcpStream;
@@ -28,11 +28,7 @@ use super::{
 };
 use crate::{
     identity,
-    net::{
-        relay::Relay,
-        socket::reset_on_close,
-        stream::Stream,
-    },
+    net::{relay::Relay, socket::reset_on_close, stream::Stream},
 };
 
 /// Envoy's details of a connection that no filter chain takes: plain text to a STRICT port.
@@ -162,16 +158,19 @@ impl Inbound {
     /// Does the port take nobody who has not proved who it is?
     fn must_prove(&self) -> bool {
         self.client.principal.is_none()
-            && self.pod.view().is_none_or(|view| {
-                view.policy.mtls_mode(self.client.destination.port()) == MtlsMode::Strict
-            })
+            && self
+                .pod
+                .view()
+                .is_none_or(|view| view.policy.mtls_mode(self.client.destination.port()) == MtlsMode::Strict)
     }
 
     /// The client begins a TLS handshake: the mesh's, or one of the application's own, which is opaque
     /// whatever the port is declared to speak.
     async fn tls(self, mut stream: Stream, mut buffer: BytesMut) {
         let limit = self.pod.worker.shared.limits.handshake_timeout;
-        if self.provable && let Some(hello) = mesh_hello(&mut stream, &mut buffer, limit).await {
+        if self.provable
+            && let Some(hello) = mesh_hello(&mut stream, &mut buffer, limit).await
+        {
             // Boxed: what follows the handshake may come here again.
             return Box::pin(handshake(self.pod, stream, hello, &self.client, self.declared)).await;
         }
@@ -276,21 +275,19 @@ impl Inbound {
     }
 
     /// Resolves, with the reason, when a change of the world no longer allows this connection.
-    fn forbidden(&self) -> impl Future<Output = String> + '_ {
-        async move {
-            let mut snapshots = self.pod.worker.shared.snapshot.clone();
-            loop {
-                if snapshots.changed().await.is_err() {
-                    return std::future::pending().await;
-                }
-                let Some(view) = self.pod.view() else { continue };
-                if self.must_prove() {
-                    return NO_FILTER_CHAIN.to_owned();
-                }
-                let verdict = self.judge(&view);
-                if !verdict.access.is_allowed() {
-                    return denial_details(&verdict.access);
-                }
+    async fn forbidden(&self) -> String {
+        let mut snapshots = self.pod.worker.shared.snapshot.clone();
+        loop {
+            if snapshots.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+            let Some(view) = self.pod.view() else { continue };
+            if self.must_prove() {
+                return NO_FILTER_CHAIN.to_owned();
+            }
+            let verdict = self.judge(&view);
+            if !verdict.access.is_allowed() {
+                return denial_details(&verdict.access);
             }
         }
     }

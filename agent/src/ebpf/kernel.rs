@@ -18,8 +18,7 @@ use super::{EbpfError, object, pin::PinDirectory};
 use crate::dataplane::Exempt;
 
 /// Maps that all programs share, by pin.
-const MAPS: [&str; 7] =
-    ["PODS", "LISTENERS", "EXCLUDED_PORTS", "EXCLUDED_NETS", "INCLUDED_NETS", "LOCAL", "EXEMPT"];
+const MAPS: [&str; 7] = ["PODS", "LISTENERS", "EXCLUDED_PORTS", "EXCLUDED_NETS", "INCLUDED_NETS", "LOCAL", "EXEMPT"];
 
 /// The connect hooks: program and name of its pinned link.
 const CONNECT_HOOKS: [(&str, &str); 2] = [("weft_connect4", "connect4"), ("weft_connect6", "connect6")];
@@ -57,8 +56,7 @@ impl Kernel {
         };
         let cgroup = open_root_cgroup()?;
         for (program, link) in CONNECT_HOOKS {
-            attach_connect(&mut ebpf, program, &cgroup)
-                .and_then(|attached| pins.replace_link(link, attached))?;
+            attach_connect(&mut ebpf, program, &cgroup).and_then(|attached| pins.replace_link(link, attached))?;
         }
         Ok(Self { maps: Mutex::new(maps), pins })
     }

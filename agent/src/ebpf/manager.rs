@@ -189,7 +189,8 @@ impl Manager {
     /// Identities of the pods that are captured, and of those that left and still have connections.
     fn publish_identities<'a>(&'a self, wanted: impl Iterator<Item = &'a Arc<Workload>>) {
         let lingering = self.lingering.iter().map(|captured| &captured.workload);
-        let identities: BTreeSet<SpiffeId> = wanted.chain(lingering).map(|workload| workload.identity.clone()).collect();
+        let identities: BTreeSet<SpiffeId> =
+            wanted.chain(lingering).map(|workload| workload.identity.clone()).collect();
         self.outputs.wanted.send_if_modified(|now| {
             let changed = *now != identities;
             *now = identities;

@@ -64,8 +64,7 @@ impl CapturedPod {
             let addresses = workload.addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
             return Err(EbpfError::NotThePods { netns: name.into(), addresses });
         }
-        let route =
-            CaptureRoute { mark: CAPTURE_MARK, table: CAPTURE_TABLE, addresses: workload.addresses.clone() };
+        let route = CaptureRoute { mark: CAPTURE_MARK, table: CAPTURE_TABLE, addresses: workload.addresses.clone() };
         route.install(&netns).map_err(failed)?;
         let mut listeners = Vec::with_capacity(workers);
         for _ in 0..workers {
@@ -163,9 +162,7 @@ impl CapturedPod {
         let mut maps = kernel.maps();
         for (direction, port) in excluded_ports(&self.capture) {
             let key = PortKey { cookie, direction: direction as u32, port: port.into() };
-            maps.excluded_ports
-                .insert(key, 1, 0)
-                .map_err(|source| EbpfError::Map { map: "EXCLUDED_PORTS", source })?;
+            maps.excluded_ports.insert(key, 1, 0).map_err(|source| EbpfError::Map { map: "EXCLUDED_PORTS", source })?;
         }
         for net in &self.capture.exclude_outbound_nets {
             maps.excluded_nets

@@ -35,7 +35,11 @@ pub enum ConnectVerdict {
 #[inline(always)]
 pub fn connect_verdict(facts: &ConnectFacts) -> ConnectVerdict {
     if facts.exempt != 0 {
-        return if facts.exempt == ExemptKind::Upstream as u32 { ConnectVerdict::Pass } else { ConnectVerdict::PassLocal };
+        return if facts.exempt == ExemptKind::Upstream as u32 {
+            ConnectVerdict::Pass
+        } else {
+            ConnectVerdict::PassLocal
+        };
     }
     let captured_protocol = facts.protocol == IPPROTO_TCP || facts.protocol == IPPROTO_MPTCP;
     if !captured_protocol || facts.destination.is_local_only() || facts.excluded {

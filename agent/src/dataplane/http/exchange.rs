@@ -16,8 +16,8 @@ use tokio::io::AsyncWrite;
 
 use super::Wire;
 use crate::dataplane::http1::{
-    AnswerTo, BodyError, BodyLength, BodyReader, HeadError, Parse, ResponseEdits, ResponseHead, ResponseParser, Version,
-    write_response_head,
+    AnswerTo, BodyError, BodyLength, BodyReader, HeadError, Parse, ResponseEdits, ResponseHead, ResponseParser,
+    Version, write_response_head,
 };
 
 /// Bytes of a body in flight in one direction.

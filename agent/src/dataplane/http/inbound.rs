@@ -11,14 +11,7 @@ use weft_model::{
     workload::Named,
 };
 
-use super::{
-    Choice, Hop, Wire,
-    exchange::AnswerHook,
-    outbound::RequestHeaders,
-    record::Record,
-    serve::Reply,
-    trace,
-};
+use super::{Choice, Hop, Wire, exchange::AnswerHook, outbound::RequestHeaders, record::Record, serve::Reply, trace};
 use crate::dataplane::{
     dial::DialError,
     event::{ConnectionInfo, Party, Reporter},
@@ -125,8 +118,7 @@ fn policy_name(policy: &Named, rule: usize) -> String {
 pub fn service_meant(view: &View, destination: SocketAddr, authority: &str) -> Option<(Arc<Service>, u16)> {
     let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).to_ascii_lowercase();
     let means = |service: &Service| {
-        host == *service.host
-            || service.host.strip_prefix(&*host).is_some_and(|rest| rest.starts_with('.'))
+        host == *service.host || service.host.strip_prefix(&*host).is_some_and(|rest| rest.starts_with('.'))
     };
     let mut leading: Vec<_> = view.snapshot.services_at(destination).collect();
     leading.sort_by(|a, b| (!means(a.0), &a.0.host).cmp(&(!means(b.0), &b.0.host)));

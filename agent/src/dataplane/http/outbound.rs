@@ -9,13 +9,7 @@ use weft_model::{
     request::{Headers, Request},
 };
 
-use super::{
-    Choice, Hop, Wire,
-    exchange::AnswerHook,
-    record::Record,
-    serve::Reply,
-    trace,
-};
+use super::{Choice, Hop, Wire, exchange::AnswerHook, record::Record, serve::Reply, trace};
 use crate::{
     dataplane::{
         dial::DialError,
@@ -160,10 +154,7 @@ impl OutboundHop {
                 workload: Some(view.workload.clone()),
                 principal: mutual_tls.then(|| view.workload.identity.clone()),
             },
-            destination: Party {
-                workload: forward.and_then(|forward| forward.workload.clone()),
-                principal: expected,
-            },
+            destination: Party { workload: forward.and_then(|forward| forward.workload.clone()), principal: expected },
             cluster: self.cluster.clone(),
             mutual_tls,
             sni: None,

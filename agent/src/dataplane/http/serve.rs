@@ -256,7 +256,8 @@ async fn failed<H: Hop>(
             record.flags.push(ResponseFlag::UpstreamConnectionTermination);
             record.details = "upstream_reset_before_response_started{connection_termination}".to_owned();
             record.upstream_failure = error.to_string();
-            let body = "upstream connect error or disconnect/reset before headers. reset reason: connection termination";
+            let body =
+                "upstream connect error or disconnect/reset before headers. reset reason: connection termination";
             answer(downstream, hop, head, record, &Reply { status: 503, body: body.to_owned() }).await
         }
         Failure::BadResponse(error) => {

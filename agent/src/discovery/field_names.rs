@@ -4,7 +4,7 @@
 //! notes the list of fields that the type asks for when it gets there. So core Kubernetes types and our
 //! own have suggestions alike, and no list is kept by hand.
 
-use std::fmt;
+use std::{cell::Cell, fmt};
 
 use serde::{
     de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor},
@@ -15,10 +15,12 @@ use super::field_path::{FieldPath, Step};
 
 /// Fields that `T` knows in the mapping at `path`; empty when it is no struct there.
 pub fn fields_at<T: DeserializeOwned>(path: &FieldPath) -> &'static [&'static str] {
-    match T::deserialize(Probe { steps: path.steps() }) {
-        Err(Answer::Fields(fields)) => fields,
-        _ => &[],
-    }
+    let found = Cell::new(&[][..]);
+    let probe = Probe { steps: path.steps(), found: &found };
+    // Erased, as in `parse::typed`: the answer comes by `found`, whatever the probe ends with.
+    let mut erased = <dyn erased_serde::Deserializer<'_>>::erase(probe);
+    let _ = erased_serde::deserialize::<T>(&mut erased);
+    found.get()
 }
 
 /// The candidate that `word` probably meant: same letters in another case or spelling, or at most
@@ -52,54 +54,50 @@ fn distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
-/// How a probe ends.
+/// A probe has ended: at the end of its path or where the type has no such place.
 #[derive(Debug)]
-enum Answer {
-    /// At the end of the path, with the names found there.
-    Fields(&'static [&'static str]),
-    /// Anywhere else.
-    Nothing,
-}
+struct Ended;
 
-impl fmt::Display for Answer {
+impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("probe ended")
     }
 }
 
-impl std::error::Error for Answer {}
+impl std::error::Error for Ended {}
 
-impl de::Error for Answer {
+impl de::Error for Ended {
     fn custom<T: fmt::Display>(_: T) -> Self {
-        Self::Nothing
+        Self
     }
 }
 
 /// A deserializer whose only data is the path to follow.
 struct Probe<'a> {
     steps: &'a [Step],
+    found: &'a Cell<&'static [&'static str]>,
 }
 
 impl<'de> de::Deserializer<'de> for Probe<'_> {
-    type Error = Answer;
+    type Error = Ended;
 
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Answer> {
-        Err(Answer::Nothing)
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Ended> {
+        Err(Ended)
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Answer> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Ended> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Answer> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Ended> {
         visitor.visit_newtype_struct(self)
     }
 
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Answer> {
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Ended> {
         visitor.visit_seq(self)
     }
 
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Answer> {
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Ended> {
         visitor.visit_map(self)
     }
 
@@ -108,8 +106,12 @@ impl<'de> de::Deserializer<'de> for Probe<'_> {
         _: &'static str,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Answer> {
-        if self.steps.is_empty() { Err(Answer::Fields(fields)) } else { visitor.visit_map(self) }
+    ) -> Result<V::Value, Ended> {
+        if !self.steps.is_empty() {
+            return visitor.visit_map(self);
+        }
+        self.found.set(fields);
+        Err(Ended)
     }
 
     forward_to_deserialize_any! {
@@ -119,30 +121,30 @@ impl<'de> de::Deserializer<'de> for Probe<'_> {
 }
 
 impl<'de> SeqAccess<'de> for Probe<'_> {
-    type Error = Answer;
+    type Error = Ended;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Answer> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Ended> {
         match self.steps.split_first() {
-            Some((Step::Index(_), rest)) => seed.deserialize(Probe { steps: rest }).map(Some),
-            _ => Err(Answer::Nothing),
+            Some((Step::Index(_), rest)) => seed.deserialize(Probe { steps: rest, found: self.found }).map(Some),
+            _ => Err(Ended),
         }
     }
 }
 
 impl<'de> MapAccess<'de> for Probe<'_> {
-    type Error = Answer;
+    type Error = Ended;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Answer> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Ended> {
         match self.steps.first() {
             Some(Step::Key(key)) => seed.deserialize(key.as_str().into_deserializer()).map(Some),
-            _ => Err(Answer::Nothing),
+            _ => Err(Ended),
         }
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Answer> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Ended> {
         match self.steps.split_first() {
-            Some((_, rest)) => seed.deserialize(Probe { steps: rest }),
-            None => Err(Answer::Nothing),
+            Some((_, rest)) => seed.deserialize(Probe { steps: rest, found: self.found }),
+            None => Err(Ended),
         }
     }
 }

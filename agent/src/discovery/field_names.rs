@@ -4,7 +4,7 @@
 //! notes the list of fields that the type asks for when it gets there. So core Kubernetes types and our
 //! own have suggestions alike, and no list is kept by hand.
 
-use std::{cell::Cell, fmt};
+use std::fmt;
 
 use serde::{
     de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor},
@@ -15,12 +15,10 @@ use super::field_path::{FieldPath, Step};
 
 /// Fields that `T` knows in the mapping at `path`; empty when it is no struct there.
 pub fn fields_at<T: DeserializeOwned>(path: &FieldPath) -> &'static [&'static str] {
-    let found = Cell::new(&[][..]);
-    let probe = Probe { steps: path.steps(), found: &found };
-    // Erased, as in `parse::typed`: the answer comes by `found`, whatever the probe ends with.
-    let mut erased = <dyn erased_serde::Deserializer<'_>>::erase(probe);
-    let _ = erased_serde::deserialize::<T>(&mut erased);
-    found.get()
+    match T::deserialize(Probe { steps: path.steps() }) {
+        Err(Answer::Fields(fields)) => fields,
+        _ => &[],
+    }
 }
 
 /// The candidate that `word` probably meant: same letters in another case or spelling, or at most
@@ -54,50 +52,54 @@ fn distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
-/// A probe has ended: at the end of its path or where the type has no such place.
+/// How a probe ends.
 #[derive(Debug)]
-struct Ended;
+enum Answer {
+    /// At the end of the path, with the names found there.
+    Fields(&'static [&'static str]),
+    /// Anywhere else.
+    Nothing,
+}
 
-impl fmt::Display for Ended {
+impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("probe ended")
     }
 }
 
-impl std::error::Error for Ended {}
+impl std::error::Error for Answer {}
 
-impl de::Error for Ended {
+impl de::Error for Answer {
     fn custom<T: fmt::Display>(_: T) -> Self {
-        Self
+        Self::Nothing
     }
 }
 
 /// A deserializer whose only data is the path to follow.
 struct Probe<'a> {
     steps: &'a [Step],
-    found: &'a Cell<&'static [&'static str]>,
 }
 
 impl<'de> de::Deserializer<'de> for Probe<'_> {
-    type Error = Ended;
+    type Error = Answer;
 
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Ended> {
-        Err(Ended)
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Answer> {
+        Err(Answer::Nothing)
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Ended> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Answer> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Ended> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Answer> {
         visitor.visit_newtype_struct(self)
     }
 
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Ended> {
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Answer> {
         visitor.visit_seq(self)
     }
 
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Ended> {
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Answer> {
         visitor.visit_map(self)
     }
 
@@ -106,12 +108,8 @@ impl<'de> de::Deserializer<'de> for Probe<'_> {
         _: &'static str,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Ended> {
-        if !self.steps.is_empty() {
-            return visitor.visit_map(self);
-        }
-        self.found.set(fields);
-        Err(Ended)
+    ) -> Result<V::Value, Answer> {
+        if self.steps.is_empty() { Err(Answer::Fields(fields)) } else { visitor.visit_map(self) }
     }
 
     forward_to_deserialize_any! {
@@ -121,30 +119,30 @@ impl<'de> de::Deserializer<'de> for Probe<'_> {
 }
 
 impl<'de> SeqAccess<'de> for Probe<'_> {
-    type Error = Ended;
+    type Error = Answer;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Ended> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Answer> {
         match self.steps.split_first() {
-            Some((Step::Index(_), rest)) => seed.deserialize(Probe { steps: rest, found: self.found }).map(Some),
-            _ => Err(Ended),
+            Some((Step::Index(_), rest)) => seed.deserialize(Probe { steps: rest }).map(Some),
+            _ => Err(Answer::Nothing),
         }
     }
 }
 
 impl<'de> MapAccess<'de> for Probe<'_> {
-    type Error = Ended;
+    type Error = Answer;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Ended> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Answer> {
         match self.steps.first() {
             Some(Step::Key(key)) => seed.deserialize(key.as_str().into_deserializer()).map(Some),
-            _ => Err(Ended),
+            _ => Err(Answer::Nothing),
         }
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Ended> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Answer> {
         match self.steps.split_first() {
-            Some((_, rest)) => seed.deserialize(Probe { steps: rest, found: self.found }),
-            None => Err(Ended),
+            Some((_, rest)) => seed.deserialize(Probe { steps: rest }),
+            None => Err(Answer::Nothing),
         }
     }
 }

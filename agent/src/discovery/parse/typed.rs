@@ -19,11 +19,7 @@ pub fn read<T: DeserializeOwned>(kind: Kind, value: Value, findings: &mut Findin
     let mut unknown = Vec::new();
     let mut track = serde_path_to_error::Track::new();
     let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
-    let mut note = |path: serde_ignored::Path<'_>| unknown.push(FieldPath::from(&path));
-    // Erased: each of some hundred Kubernetes types is compiled for one deserializer, not for a tower of
-    // three. It took the crate's build from minutes to seconds.
-    let mut erased = <dyn erased_serde::Deserializer<'_>>::erase(serde_ignored::Deserializer::new(tracked, &mut note));
-    let object: Result<T, _> = erased_serde::deserialize(&mut erased);
+    let object: Result<T, _> = serde_ignored::deserialize(tracked, |path| unknown.push(FieldPath::from(&path)));
     for path in unknown {
         report_unknown::<T>(kind, &path, findings);
     }

@@ -54,7 +54,8 @@ fn allowed(town: &Town, age: &Pod, show: &mut Show) -> Result<()> {
     let whole = sentence.status == 200 && sentence.text().contains(" is ") && !sentence.text().contains(REFUSAL);
     show.promise(whole, &format!("sentences, asking for /: \"{}\"", sentence.text()));
     let none = refusal_in_log(town)?;
-    show.fact("access log of name", &none);
+    show.fact("access log of name", "has, as the detail of the refusal,");
+    show.line(&format!("     {none}"));
     show.promise(none.ends_with("[none]"), "`none`: there are ALLOW policies, and none of them matched");
     Ok(())
 }
@@ -69,13 +70,14 @@ fn denied(town: &Town, age: &Pod, show: &mut Show) -> Result<String> {
         detail = found.unwrap_or_else(|error| format!("{error:#}"));
         detail.contains("policy[name-not-for-age]")
     });
-    show.fact("access log of name", &detail);
+    show.fact("access log of name", "has, as the detail of the refusal,");
+    show.line(&format!("     {detail}"));
     show.promise(named.is_ok(), "the refusal carries the name of the policy");
     if let Some(explained) =
         keep::weft(town, &["explain", "--from", &format!("{}/{}", age.namespace(), age.name()), "--to", NAME])
     {
         show.fact("weft explain", &format!("--from {} --to {NAME}", age.name()));
-        explained.lines().for_each(|line| show.line(&show.paint(&format!("     {line}"), "2")));
+        explained.lines().for_each(|line| show.line(&show.paint(&format!("   {line}"), "2")));
         show.promise(explained.contains("name-not-for-age"), "it says the same without sending anything");
     }
     let policy = detail.split_once("policy[ns").and_then(|(_, rest)| rest.split("policy[").nth(1)).unwrap_or(&detail);

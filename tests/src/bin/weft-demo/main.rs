@@ -46,7 +46,7 @@ pub struct Effort {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let effort = if args.short { Effort { split: 120, latency: 50 } } else { Effort { split: 400, latency: 500 } };
+    let effort = if args.short { Effort { split: 120, latency: 50 } } else { Effort { split: 400, latency: 1000 } };
     let mut show = Show::new();
     leftovers::announce_at_signal();
     match play(&mut show, effort, args.keep) {

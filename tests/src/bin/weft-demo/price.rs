@@ -20,8 +20,8 @@ pub fn run(town: &Town, effort: Effort, show: &mut Show) -> Result<String> {
         direct.ask(counts)?;
         mesh.ask(counts)?;
     }
-    let requests = format!("{} requests each, one after another, kept-alive connection", effort.latency);
-    show.fact("client to echo", &format!("from node a to node b, {requests}"));
+    let requests = format!("{} requests each, in turns, on one kept-alive connection", effort.latency);
+    show.fact("client to echo", &format!("on another node, {requests}"));
     for (name, path) in [("without the mesh", &direct), ("under weft, mTLS", &mesh)] {
         show.fact(
             &format!("  {name}"),

@@ -59,8 +59,9 @@ impl Show {
         let seen = match &result {
             Ok((seen, _)) => seen.clone(),
             Err(error) => {
-                self.verdict(false, &format!("{error:#}"));
-                error.to_string()
+                let text = format!("{error:#}");
+                self.verdict(false, &text);
+                text.lines().next().unwrap_or_default().to_owned()
             }
         };
         let time = self.paint(&format!("   ({})", seconds(took)), "2");
@@ -100,7 +101,7 @@ impl Show {
 
     fn verdict(&self, held: bool, text: &str) {
         let mark = if held { self.paint("ok    ", "32") } else { self.paint("BROKEN", "1;31") };
-        self.line(&format!("   {mark} {text}"));
+        self.line(&format!("   {mark} {}", text.replace('\n', "\n          ")));
     }
 
     /// The steps, one line each.
@@ -125,7 +126,8 @@ impl Show {
     /// Something without which the show cannot go on.
     pub fn broken(&mut self, error: &Error) {
         self.failed = true;
-        self.line(&format!("\nThe demo ends here: {error:#}"));
+        let text = error.to_string();
+        self.line(&format!("\nThe demo ends here: {}", text.lines().next().unwrap_or_default()));
     }
 
     /// Whether anything was not as promised.

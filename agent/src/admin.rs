@@ -1,54 +1,83 @@
-//! What a person asks a running node.
+//! What a person or a probe asks a running agent, over HTTP on a unix socket (and on TCP when asked for).
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/live` | 200 while the agent answers at all |
+//! | `/ready` | 200 when everything this node needs is in place, else 503 and the reasons, one per line |
+//! | `/metrics` | the agent's own metrics, for Prometheus |
+//! | `/status` | [`status::Status`]: the pods of this node, and what is wrong |
+//! | `/explain?from=&to=` | [`explain::Explanation`]: what would become of a request, and by which rule |
+//! | `/logs?pod=&after=` | [`LogLines`]: a pod's access log |
+//! | `/stats?pod=` | a pod's Istio series, for Prometheus |
+//! | `/snapshot` | what the decisions are made from, in short |
+//!
+//! `app` fills [`Admin`] and serves it; `cli` asks. Nothing here changes anything: who may read the socket (mode
+//! 0600) or reach the TCP address may know what the mesh does, never direct it.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Instant};
+pub mod explain;
+mod pods;
+mod query;
+mod ready;
+mod route;
+mod server;
+mod socket;
+pub mod status;
+mod summary;
 
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;
+
+use std::{path::PathBuf, sync::Arc, time::Instant};
+
+pub use socket::{BindError, answers};
 use tokio::sync::watch;
 use weft_model::snapshot::Snapshot;
 
 use crate::{
-    discovery::Report, ebpf::manager::States, identity::Identities, lifecycle::Drain,
+    discovery::Report,
+    ebpf::manager::States,
+    identity::Identities,
     telemetry::{Telemetry, agent::AgentMetrics},
 };
 
-/// State.
+/// What the agent's parts have to say, for those who ask.
 pub struct Admin {
-    /// n
+    /// This node.
     pub node: Arc<str>,
-    /// s
+    /// The world as it is now.
     pub snapshot: watch::Receiver<Arc<Snapshot>>,
-    /// s
+    /// What became of this node's enrolled pods.
     pub states: watch::Receiver<States>,
-    /// i
+    /// Certificates of this node's workloads.
     pub identities: Arc<Identities>,
-    /// t
+    /// Series and logs of this node's pods.
     pub telemetry: Arc<Telemetry>,
-    /// m
+    /// The agent's own metrics.
     pub metrics: Arc<AgentMetrics>,
-    /// r
+    /// What is wrong with the configuration.
     pub report: watch::Receiver<Arc<Report>>,
-    /// s
+    /// When the agent started.
     pub started: Instant,
 }
 
-impl Admin {
-    /// u
-    pub async fn serve_unix(self: Arc<Self>, path: &Path, _drain: Drain) -> anyhow::Result<()> {
-        let _ = std::fs::remove_file(path);
-        let listener = tokio::net::UnixListener::bind(path)?;
-        tokio::spawn(async move {
-            use tokio::io::{AsyncReadExt, AsyncWriteExt};
-            loop {
-                let Ok((mut s, _)) = listener.accept().await else { continue };
-                let mut b = [0; 1024];
-                let _ = s.read(&mut b).await;
-                let states = self.states.borrow().clone();
-                let ok = states.values().all(|s| !matches!(s, crate::ebpf::manager::CaptureState::Failed{..}));
-                let body = format!("{states:?}\n");
-                let _ = s.write_all(format!("HTTP/1.1 {} X\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", if ok {200} else {503}, body.len()).as_bytes()).await;
-            }
-        });
-        Ok(())
-    }
-    /// t
-    pub async fn serve_tcp(self: Arc<Self>, _a: SocketAddr, _drain: Drain) -> anyhow::Result<()> { Ok(()) }
+/// Lines of a pod's access log (`/logs`).
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LogLines {
+    /// Lines, oldest first.
+    pub lines: Vec<Arc<str>>,
+    /// Pass it as `after` to get what came since.
+    pub next: u64,
 }
+
+/// Where the agent of `node` listens.
+pub fn socket_path(state_dir: &std::path::Path, node: &str) -> PathBuf {
+    state_dir.join(format!("{node}{}", SOCKET_SUFFIX))
+}
+
+/// Ending of the sockets' file names.
+pub const SOCKET_SUFFIX: &str = ".sock";
+
+/// Status of answers about a pod that runs on another node (421 Misdirected Request, RFC 9110 section 15.5.20).
+pub const ON_ANOTHER_NODE: http::StatusCode = http::StatusCode::MISDIRECTED_REQUEST;

@@ -16,11 +16,12 @@ use tokio::{
 use weft_model::snapshot::Snapshot;
 
 use crate::{
-    admin::Admin,
+    admin::{self, Admin},
     dataplane::{Shared, shared::Limits, worker::Workers},
     discovery,
     ebpf::{
         Kernel,
+        leftovers::{self, Leftovers},
         manager::{Manager, Outputs, Released, States},
     },
     identity::{self, Identities, LocalCa, TrustDomains},
@@ -71,7 +72,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 async fn run_async(config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    std::fs::create_dir_all(&config.state_dir).with_context(|| format!("cannot make {}", config.state_dir.display()))?;
+    std::fs::create_dir_all(&config.state_dir)
+        .with_context(|| format!("cannot make {}", config.state_dir.display()))?;
     let discovered = discovery::Config::new(&config.manifests, config.node.clone());
     let (snapshot, reports) = discovery::spawn(discovered);
     tokio::select! {
@@ -136,10 +138,11 @@ impl Running {
         tokio::spawn(stats::serve(pages, telemetry.clone(), snapshot.clone()));
         tokio::spawn(follow(snapshot.clone(), captured.clone(), telemetry.clone(), metrics.clone()));
         let outputs = Outputs { wanted, states, stats };
-        let manager = Manager::new(kernel, workers.clone(), config.node.clone(), outputs);
+        let leftovers = Leftovers::open(leftovers::path(&config.state_dir, &config.node));
+        let manager = Manager::new(kernel, workers.clone(), config.node.clone(), outputs, leftovers);
         let (stop_manager, stopped) = oneshot::channel();
         let manager = spawn_manager(manager, snapshot.clone(), stopped, config.keep_capture)?;
-        let admin = Arc::new(Admin {
+        let pages = Arc::new(Admin {
             node: config.node.clone(),
             snapshot,
             states: captured,
@@ -149,10 +152,10 @@ impl Running {
             report: reports.reports(),
             started,
         });
-        let socket = config.state_dir.join(format!("{}.sock", config.node));
-        admin.clone().serve_unix(&socket, drain.clone()).await?;
+        let socket = admin::socket_path(&config.state_dir, &config.node);
+        pages.clone().serve_unix(&socket, drain.clone()).await?;
         if let Some(address) = config.http_addr {
-            admin.serve_tcp(address, drain).await?;
+            pages.serve_tcp(address, drain).await?;
         }
         Ok(Self { workers, drainer, stop_manager, manager, _rotation: rotation, _discovery: reports })
     }

@@ -1,1 +1,103 @@
-//! cli
+//! What a person types: `weft <verb>`. One file per verb.
+//!
+//! `weft agent` is handed to `app`; `check` and `cleanup` look at this machine; the others ask running agents
+//! ([`client`]) and print what they say. Reports go to standard output, complaints to standard error.
+
+mod agent;
+mod ask;
+mod check;
+mod cleanup;
+mod client;
+mod explain;
+mod log;
+mod logs;
+mod output;
+mod pod;
+mod stats;
+mod status;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+use std::{path::PathBuf, process::ExitCode};
+
+pub use agent::{AccessLog, AgentArgs};
+use clap::{CommandFactory, Parser, Subcommand};
+pub use log::LogArgs;
+
+/// A service mesh without sidecars: one agent per node, captured by eBPF.
+#[derive(Debug, Parser)]
+#[command(name = "weft", version, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    /// How the log is written.
+    #[command(flatten)]
+    pub log: LogArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the agent of a node: capture its enrolled pods and be the proxy for all of them
+    Agent(AgentArgs),
+    /// Show the pods of each node, how they are captured, and what is wrong
+    Status(status::Args),
+    /// Show what would become of a request, and which rules decide
+    Explain(explain::Args),
+    /// Print a pod's access log
+    Logs(logs::Args),
+    /// Print a pod's metrics
+    Stats(stats::Args),
+    /// Check what this machine offers, or a directory of manifests
+    Check(check::Args),
+    /// Remove what an agent that did not end properly left behind
+    Cleanup(cleanup::Args),
+    /// Print the version
+    Version,
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where agents listen.
+#[derive(Clone, Debug, clap::Args)]
+pub struct StateDir {
+    /// Folder of the agents' sockets
+    #[arg(long, value_name = "DIR", env = "WEFT_STATE_DIR", default_value = "/run/weft")]
+    pub state_dir: PathBuf,
+}
+
+impl Command {
+    /// Is it the agent, which runs for long and logs what happens?
+    pub fn is_agent(&self) -> bool {
+        matches!(self, Self::Agent(_))
+    }
+}
+
+/// Does what was asked.
+///
+/// # Errors
+/// What went wrong, for a person to read.
+pub fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Agent(args) => crate::app::run(args.config())?,
+        Command::Status(args) => return status::run(&args),
+        Command::Explain(args) => explain::run(&args)?,
+        Command::Logs(args) => logs::run(&args)?,
+        Command::Stats(args) => stats::run(&args)?,
+        Command::Check(args) => return check::run(&args),
+        Command::Cleanup(args) => return cleanup::run(&args),
+        Command::Version => output::print(&format!("weft {}\n", env!("CARGO_PKG_VERSION")))?,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "weft", &mut script);
+            output::print(&String::from_utf8_lossy(&script))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -25,3 +25,6 @@ pub mod world;
 pub use directory::{Config, Handle, check_dir, spawn};
 pub use netns_addresses::NetnsAddresses;
 pub use problem::{Problem, Report};
+
+#[cfg(test)]
+mod tests;

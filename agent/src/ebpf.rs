@@ -3,10 +3,12 @@
 //! [`kernel::Kernel`] holds the shared maps and the node-wide connect hooks; [`pod::CapturedPod`] is one
 //! pod's share of them; [`manager::Manager`] follows the world and enrols what should be enrolled.
 
+pub mod check;
 mod error;
 mod object;
 mod pin;
 pub mod kernel;
+pub mod leftovers;
 pub mod pod;
 mod probe;
 pub mod manager;

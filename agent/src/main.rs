@@ -1,17 +1,38 @@
-//! temp
-fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
-    let args: Vec<String> = std::env::args().collect();
-    let get = |k: &str| args.iter().position(|a| a == k).and_then(|i| args.get(i + 1)).cloned();
-    weft::app::run(weft::app::Config {
-        node: get("--node").unwrap().into(),
-        manifests: get("--manifests").unwrap().into(),
-        state_dir: get("--state-dir").unwrap().into(),
-        bpf_dir: get("--bpf-dir").unwrap().into(),
-        workers: get("--workers").map(|w| w.parse().unwrap()).unwrap_or(2),
-        http_addr: None,
-        access_log_stdout: true,
-        drain: std::time::Duration::from_secs(5),
-        keep_capture: false,
-    })
+//! The binary: reads the command line, sets up the log, and says in one line what went wrong.
+
+use std::{io, process::ExitCode};
+
+use clap::Parser;
+use weft::cli::{self, Cli};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = cli.log.start(cli.command.is_agent()).and_then(|()| cli::run(cli.command));
+    match result {
+        Ok(code) => code,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("weft: {}", one_line(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `weft status | head` ends when head has seen enough: nothing went wrong.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// The error with its causes. A cause that the text before already ends with says nothing new.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text.replace('\n', " ")
 }

@@ -10,7 +10,7 @@ use std::os::fd::IntoRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, Once, OnceLock, PoisonError};
 use std::time::Duration;
 
 use nix::mount::{MntFlags, umount2};
@@ -32,9 +32,22 @@ static ENDING: AtomicBool = AtomicBool::new(false);
 /// The signal handler writes the signal's number here.
 static SIGNAL_PIPE: AtomicI32 = AtomicI32::new(-1);
 
+/// Said between the removal of the clusters and the end of the process.
+static FAREWELL: OnceLock<Farewell> = OnceLock::new();
+
+/// What [`at_signal`] takes: a function of the clusters that were removed.
+pub type Farewell = fn(&BTreeSet<ClusterId>);
+
 /// Whether a signal told this process to end.
-pub(crate) fn process_is_ending() -> bool {
+pub fn process_is_ending() -> bool {
     ENDING.load(Ordering::Relaxed)
+}
+
+/// Calls `farewell` when SIGINT or SIGTERM has removed this process's clusters, just before the signal ends the process. Only the
+/// first call counts.
+pub fn at_signal(farewell: Farewell) {
+    // A second one is ignored, as said above.
+    let _ = FAREWELL.set(farewell);
 }
 
 /// Notes a new cluster for removal by signal.
@@ -118,6 +131,9 @@ fn end_by(number: i32) {
     ENDING.store(true, Ordering::SeqCst);
     let living = LIVING.lock().unwrap_or_else(PoisonError::into_inner).clone();
     living.iter().for_each(remove_cluster);
+    if let Some(farewell) = FAREWELL.get() {
+        farewell(&living);
+    }
     let Ok(signal) = Signal::try_from(number) else { std::process::exit(1) };
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     // SAFETY: restores the default action, so that the signal ends the process as its sender expects.

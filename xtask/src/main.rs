@@ -3,7 +3,9 @@
 //! Owns the command line only; each task is a file of its own and knows nothing of the others' insides.
 //! A new task is one `mod` line, one variant of [`Task`] and one arm in [`main`].
 
+mod bench;
 mod ci;
+mod demo;
 mod ebpf;
 mod paths;
 mod run;
@@ -35,6 +37,10 @@ enum Task {
     Tidy,
     /// Run the test tiers: model (needs only cargo), node (needs root and a BTF kernel).
     Test(test::Args),
+    /// Show what the mesh does, step by step, on emulated nodes (needs root and a BTF kernel).
+    Demo(demo::Args),
+    /// Measure what the mesh costs, against no mesh and against Envoy: a table, JSON and a chart.
+    Bench(bench::Args),
     /// Everything a change has to pass: format, lints, tidy, dependency policy, all test tiers.
     Ci,
 }
@@ -46,6 +52,8 @@ fn main() -> ExitCode {
         Task::BuildEbpf => ebpf::run(&mut steps),
         Task::Tidy => tidy::run(),
         Task::Test(args) => test::run(&args, &mut steps),
+        Task::Demo(args) => demo::run(&args, &mut steps),
+        Task::Bench(args) => bench::run(&args, &mut steps),
         Task::Ci => ci::run(&mut steps),
     };
     match done {

@@ -6,7 +6,8 @@
 
 mod apt_sources;
 mod bpf_linker;
-mod oha;
+pub mod envoy;
+pub mod oha;
 mod packages;
 mod rust_src;
 mod toolchain;

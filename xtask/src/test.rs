@@ -105,8 +105,8 @@ fn build_programs() -> Result<Programs> {
     Ok(Programs { weft: executable(&report, "weft")?, demo_app: executable(&report, "demo-app")? })
 }
 
-/// The path of a binary in cargo's report: asked for, because the target folder can be set in several places.
-fn executable(report: &str, binary: &str) -> Result<PathBuf> {
+/// The path of a binary in cargo's report, also for other tasks: asked for, because the target folder can be set in several places.
+pub fn executable(report: &str, binary: &str) -> Result<PathBuf> {
     report
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())

@@ -142,7 +142,7 @@ async fn within(limit: Duration, connecting: impl Future<Output = io::Result<Tcp
 
 /// The server name of a mesh handshake: Istio's `outbound_.<port>_.<subset>_.<host>`, by which its
 /// gateways route; sessions are resumed per name, so pods dialled by address are named by it.
-fn server_name(forward: &Forward) -> ServerName<'static> {
+pub fn server_name(forward: &Forward) -> ServerName<'static> {
     let by_address = || ServerName::IpAddress(forward.address.ip().into());
     match &forward.cluster {
         Cluster::Service { service, port, subset } => {

@@ -125,7 +125,9 @@ impl Place<'_> {
     }
 
     fn syntax_error(&self, error: &serde_yaml_ng::Error) -> Problem {
-        let line = error.location().map_or(1, |place| place.line());
+        // At the end of the text the parser points behind its last line.
+        let last = self.document.text.lines().count().max(1);
+        let line = error.location().map_or(1, |place| place.line()).min(last);
         // The location is said once, as a line of the file, not again as one of the document.
         let message = error.to_string();
         let message = message.split(" at line ").next().unwrap_or(&message);

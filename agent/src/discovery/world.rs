@@ -12,7 +12,7 @@ pub mod workload;
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -122,13 +122,14 @@ impl<'a> Builder<'a> {
                 pods.push((key, object, name, Cow::Borrowed(&**pod)));
             }
         }
-        let written = pods.len();
+        let written: BTreeSet<Named> = pods.iter().map(|(_, _, name, _)| name.clone()).collect();
+        let owners = pods
+            .iter()
+            .filter_map(|(_, _, name, pod)| Some((name.namespace.clone(), Arc::from(workload::controller(pod)?))));
+        let owners: BTreeSet<(Arc<str>, Arc<str>)> = owners.collect();
         for (key, object) in self.of_kind(Kind::Deployment) {
             let Content::Deployment(deployment) = &object.parsed.content else { continue };
-            let has_own = |namespace: &Arc<str>, pod: &Pod| {
-                *namespace == key.namespace && workload::controller(pod).as_deref() == Some(&*key.name)
-            };
-            if pods[..written].iter().any(|(_, _, name, pod)| has_own(&name.namespace, pod)) {
+            if owners.contains(&(key.namespace.clone(), key.name.clone())) {
                 // A dump of a cluster: its pods are here themselves.
                 continue;
             }
@@ -140,7 +141,7 @@ impl<'a> Builder<'a> {
             for pod in deployment::pods(&key.name, deployment) {
                 let name = pod.metadata.name.as_deref().unwrap_or_default();
                 let name = Named { namespace: key.namespace.clone(), name: name.into() };
-                if !pods[..written].iter().any(|(_, _, taken, _)| *taken == name) {
+                if !written.contains(&name) {
                     pods.push((key, object, name, Cow::Owned(pod)));
                 }
             }

@@ -15,7 +15,9 @@ use weft_model::{
 };
 
 use super::{
-    EbpfError, Kernel, pod,
+    EbpfError, Kernel,
+    leftovers::{Leftover, Leftovers},
+    pod,
     pod::{CapturedPod, Prepared},
     probe,
 };
@@ -84,6 +86,7 @@ pub struct Manager {
     captured: HashMap<Named, Captured>,
     lingering: Vec<(Instant, CapturedPod)>,
     states: States,
+    leftovers: Leftovers,
 }
 
 struct Captured {
@@ -94,12 +97,19 @@ struct Captured {
 impl Manager {
     /// A manager for `node`. Pods that an earlier agent captured stay refused until they are taken over
     /// or found to be gone.
-    pub fn new(kernel: Arc<Kernel>, workers: Arc<Workers>, node: Arc<str>, outputs: Outputs) -> Self {
+    pub fn new(
+        kernel: Arc<Kernel>,
+        workers: Arc<Workers>,
+        node: Arc<str>,
+        outputs: Outputs,
+        leftovers: Leftovers,
+    ) -> Self {
         Self {
             kernel,
             workers,
             node,
             outputs,
+            leftovers,
             captured: HashMap::new(),
             lingering: Vec::new(),
             states: States::new(),
@@ -132,7 +142,7 @@ impl Manager {
                 () = &mut stop => break,
             }
         }
-        if keep { Released { kernel: None, routes: Vec::new() } } else { self.release_all() }
+        if keep { Released { kernel: None, routes: Vec::new(), leftovers: None } } else { self.release_all() }
     }
 
     /// Brings the kernel in step with one snapshot.
@@ -162,6 +172,7 @@ impl Manager {
         for name in gone {
             self.release(&name);
         }
+        self.write_down(wanted.values().copied());
         for (name, workload) in &wanted {
             if !self.captured.contains_key(*name) {
                 self.capture(workload);
@@ -170,6 +181,12 @@ impl Manager {
         self.states.retain(|name, _| wanted.contains_key(name));
         self.remove_old_routes();
         self.publish();
+    }
+
+    /// Notes whose namespaces are changed, before they are: an agent that is killed cannot do so after.
+    fn write_down<'a>(&mut self, wanted: impl Iterator<Item = &'a Arc<Workload>>) {
+        let released = self.lingering.iter().map(|(_, pod)| pod.leftover());
+        self.leftovers.keep(wanted.filter_map(|workload| Leftover::of(workload)).chain(released).collect());
     }
 
     fn capture(&mut self, workload: &Arc<Workload>) {
@@ -240,7 +257,7 @@ impl Manager {
     }
 
     /// Forgets pods of an earlier agent that are not enrolled any more.
-    fn forget_strangers(&self) {
+    fn forget_strangers(&mut self) {
         let known: BTreeSet<u64> = self.captured.values().map(|captured| captured.pod.netns.cookie()).collect();
         for cookie in pod::captured_before(&self.kernel) {
             if !known.contains(&cookie) {
@@ -248,6 +265,7 @@ impl Manager {
                 pod::forget(&self.kernel, cookie);
             }
         }
+        self.leftovers.forget_earlier();
     }
 
     fn prove_all(&mut self) {
@@ -271,7 +289,7 @@ impl Manager {
             self.release(&name);
         }
         let routes = self.lingering.drain(..).map(|(_, pod)| pod).collect();
-        Released { kernel: Some(self.kernel.clone()), routes }
+        Released { kernel: Some(self.kernel.clone()), routes, leftovers: Some(self.leftovers) }
     }
 }
 
@@ -280,13 +298,16 @@ impl Manager {
 pub struct Released {
     kernel: Option<Arc<Kernel>>,
     routes: Vec<CapturedPod>,
+    leftovers: Option<Leftovers>,
 }
 
 impl Released {
     /// Removes routes and pins: call it when no connection runs through the agent any more.
     pub fn remove(self) {
+        let mut is_clean = true;
         for pod in self.routes {
             if let Err(error) = pod.remove_route() {
+                is_clean = false;
                 tracing::warn!(netns = %pod.netns.path().display(), %error, "cannot remove a capture route");
             }
         }
@@ -294,6 +315,9 @@ impl Released {
             && let Err(error) = kernel.detach()
         {
             tracing::warn!(%error, "cannot remove all pins; `weft cleanup` removes the rest");
+        }
+        if let Some(leftovers) = self.leftovers.filter(|_| is_clean) {
+            leftovers.end();
         }
     }
 }

@@ -12,7 +12,7 @@ use weft_ebpf_common::{
 };
 use weft_model::workload::{Capture, Workload};
 
-use super::{EbpfError, Kernel, kernel};
+use super::{EbpfError, Kernel, kernel, leftovers::Leftover};
 use crate::net::{Netns, routes, routes::CaptureRoute, socket};
 
 const _: () = assert!(POD_STATS_PORT == weft_model::workload::POD_STATS_PORT, "kernel and model must agree");
@@ -124,6 +124,11 @@ impl CapturedPod {
         for net in &self.capture.include_outbound_nets {
             let _ = maps.included_nets.remove(&net_key(cookie, net));
         }
+    }
+
+    /// What would have to be undone if the agent ended now.
+    pub fn leftover(&self) -> Leftover {
+        Leftover { netns: self.netns.path().to_owned(), addresses: self.route.addresses.clone() }
     }
 
     /// Removes the capture route from the pod.

@@ -37,5 +37,5 @@ fn a_field_that_is_absent_has_the_line_of_its_nearest_ancestor() {
     assert_eq!(line_of(TEXT, &route.key("subset")), Some(11));
     assert_eq!(line_of(TEXT, &route.key("port").key("number")), Some(11));
     assert_eq!(line_of(TEXT, &FieldPath::of(&["status"])), Some(3));
-    assert_eq!(line_of("{", &FieldPath::root()), None);
+    assert_eq!(line_of("a: [", &FieldPath::of(&["b"])), None, "no YAML");
 }

@@ -21,8 +21,8 @@ use super::common::{PortSelector, Span, StringMap, WorkloadSelector};
     category = "networking-istio-io",
     namespaced,
     doc = "Subsets of a host, and how its endpoints are treated",
-    printcolumn(name = "Host", type_ = "string", json_path = ".spec.host"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Host", "type": "string", "jsonPath": ".spec.host"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DestinationRuleSpec {

@@ -28,9 +28,9 @@ use super::common::{Percent, PortSelector, Span, StringMap, StringMatch};
     category = "networking-istio-io",
     namespaced,
     doc = "How requests to a host are routed",
-    printcolumn(name = "Gateways", type_ = "string", json_path = ".spec.gateways"),
-    printcolumn(name = "Hosts", type_ = "string", json_path = ".spec.hosts"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Gateways", "type": "string", "jsonPath": ".spec.gateways"}"#,
+    printcolumn = r#"{"name": "Hosts", "type": "string", "jsonPath": ".spec.hosts"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct VirtualServiceSpec {

@@ -51,6 +51,21 @@ fn text(value: &Value, path: &[&str]) -> Option<String> {
     found.as_str().map(str::to_owned)
 }
 
+/// An object that is not read any further.
+struct Refused {
+    /// Its name, when it has one.
+    key: Option<Key>,
+    /// How to call it.
+    object: String,
+    finding: Finding,
+}
+
+impl Refused {
+    fn boxed(key: Option<Key>, object: &str, finding: Finding) -> Box<Self> {
+        Box::new(Self { key, object: object.to_owned(), finding })
+    }
+}
+
 /// An object on its way from value to [`Parsed`].
 struct Item<'a> {
     place: &'a Place<'a>,
@@ -66,7 +81,10 @@ impl<'a> Item<'a> {
         match Self::identify(place, &at, &value, file) {
             Ok(Some(key)) => Item { place, at, value, key, settings, file }.dispatch(),
             Ok(None) => {}
-            Err((key, object, finding)) => file.errors.push((key, place.problem(&object, &at, finding))),
+            Err(refused) => {
+                let Refused { key, object, finding } = *refused;
+                file.errors.push((key, place.problem(&object, &at, finding)));
+            }
         }
     }
 
@@ -76,9 +94,9 @@ impl<'a> Item<'a> {
         at: &FieldPath,
         value: &Value,
         file: &mut ParsedFile,
-    ) -> Result<Option<Key>, (Option<Key>, String, Finding)> {
+    ) -> Result<Option<Key>, Box<Refused>> {
         let nameless = |field: &str, message: &str, next: &str| {
-            Err((None, "object".to_owned(), Finding::new(&field_path(field), message, next)))
+            Err(Refused::boxed(None, "object", Finding::new(&field_path(field), message, next)))
         };
         if !value.is_mapping() {
             return nameless("", "not a Kubernetes object", "write apiVersion, kind and metadata.name");
@@ -107,7 +125,7 @@ impl<'a> Item<'a> {
         };
         let Some(name) = name else {
             let finding = Finding::new(&field_path("metadata.name"), "missing", "add metadata.name");
-            return Err((None, object, finding));
+            return Err(Refused::boxed(None, &object, finding));
         };
         let namespace = if known.is_cluster_scoped() { String::new() } else { namespace };
         let key = Key { kind: known, namespace: namespace.into(), name: name.into() };
@@ -118,11 +136,11 @@ impl<'a> Item<'a> {
             let wanted = if group.is_empty() { wanted.to_owned() } else { format!("{group}/{wanted}") };
             let message = format!("{api_version} is not served");
             let finding = Finding::new(&field_path("apiVersion"), message, format!("write apiVersion: {wanted}"));
-            return Err((Some(key), object, finding));
+            return Err(Refused::boxed(Some(key), &object, finding));
         }
         match names::check(&key) {
             Ok(()) => Ok(Some(key)),
-            Err(finding) => Err((Some(key), object, finding)),
+            Err(finding) => Err(Refused::boxed(Some(key), &object, finding)),
         }
     }
 

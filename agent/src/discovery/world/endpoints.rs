@@ -80,12 +80,13 @@ pub fn from_pods(service: &Service, written: &Written, members: &Members<'_>) ->
     let families = families(written);
     let publish_all = spec.publish_not_ready_addresses.unwrap_or(false);
     let mut found = Vec::new();
-    for member in members.by_name.values() {
+    // Names are sorted by namespace first: these are the pods of the Service's.
+    let of_namespace = members.by_name.range(Named::new(service.name.namespace.clone(), "")..);
+    for (name, member) in of_namespace.take_while(|(name, _)| name.namespace == service.name.namespace) {
         let workload = &member.workload;
-        let is_selected = workload.pod.namespace == service.name.namespace
-            && selector
-                .iter()
-                .all(|(key, value)| workload.labels.get(key.as_str()).is_some_and(|own| **own == **value));
+        debug_assert_eq!(*name, workload.pod, "members are kept by their own name");
+        let is_selected =
+            selector.iter().all(|(key, value)| workload.labels.get(key.as_str()).is_some_and(|own| **own == **value));
         if !is_selected {
             continue;
         }

@@ -26,7 +26,7 @@ pub fn convert(
         return None;
     };
     if matches!(key, ConditionKey::RequestAuth(_)) {
-        findings.warn(&path.key("key"), "tokens are not verified yet: this condition never holds", "");
+        findings.warn(&path.key("key"), "tokens are not verified yet: every request counts as one without a token", "");
     }
     let is_network = matches!(key, ConditionKey::SourceIp | ConditionKey::RemoteIp | ConditionKey::DestinationIp);
     if is_network {

@@ -1,0 +1,64 @@
+//! Is everything in place that this node's pods need?
+
+use std::{collections::HashMap, time::SystemTime};
+
+use weft_model::workload::Workload;
+
+use super::Admin;
+use crate::{ebpf::manager::CaptureState, identity::CertificateStatus};
+
+impl Admin {
+    /// What is still missing, a line each; empty means ready. A pod that cannot be captured does not keep the node
+    /// from being ready: `/status` and the log say it, and the other pods are served.
+    pub fn missing(&self, is_ending: bool) -> Vec<String> {
+        if is_ending {
+            return vec!["the agent is ending".to_owned()];
+        }
+        let snapshot = self.snapshot.borrow().clone();
+        if snapshot.version == 0 {
+            let report = self.report.borrow();
+            let mut missing = vec!["the manifests were not read yet".to_owned()];
+            missing.extend(report.errors.iter().map(ToString::to_string));
+            return missing;
+        }
+        let states = self.states.borrow();
+        let certificates: HashMap<_, _> =
+            self.identities.status().into_iter().map(|status| (status.id.clone(), status)).collect();
+        let mut missing = Vec::new();
+        for workload in self.enrolled(&snapshot) {
+            match states.get(&workload.pod) {
+                None => missing.push(format!("pod {} is not captured yet", workload.pod)),
+                Some(CaptureState::Failed { .. }) => {}
+                Some(_) => missing.extend(without_certificate(workload, certificates.get(&workload.identity))),
+            }
+        }
+        missing.dedup();
+        missing
+    }
+
+    /// Sets the gauges that only this page knows.
+    pub(super) fn set_gauges(&self, is_ready: bool) {
+        self.metrics.ready.set(i64::from(is_ready));
+        let captured =
+            self.states.borrow().values().filter(|state| !matches!(state, CaptureState::Failed { .. })).count();
+        self.metrics.captured_pods.set(i64::try_from(captured).unwrap_or(i64::MAX));
+    }
+
+    /// Pods that this node captures.
+    pub(super) fn enrolled<'a>(
+        &'a self,
+        snapshot: &'a weft_model::snapshot::Snapshot,
+    ) -> impl Iterator<Item = &'a std::sync::Arc<Workload>> {
+        snapshot.workloads.values().filter(|workload| workload.node == self.node && workload.is_enrolled())
+    }
+}
+
+fn without_certificate(workload: &Workload, status: Option<&CertificateStatus>) -> Option<String> {
+    let valid = status.and_then(|status| status.life).is_some_and(|(_, end)| SystemTime::now() < end);
+    if valid {
+        return None;
+    }
+    let reason = status.and_then(|status| status.last_error.as_deref());
+    let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    Some(format!("{} has no valid certificate{reason}", workload.identity))
+}

@@ -1,0 +1,88 @@
+//! Arguments of `weft agent`.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, ValueEnum};
+
+use super::StateDir;
+use crate::app;
+
+/// Root of the agents' pins, where bpf file systems are mounted by convention.
+pub(super) const BPF_ROOT: &str = "/sys/fs/bpf/weft";
+
+/// Threads that an agent may have: the kernel's map of listeners has room for no more.
+const WORKERS_MAX: u16 = 256;
+
+/// Arguments of `weft agent`.
+#[derive(Debug, Args)]
+pub struct AgentArgs {
+    /// Name of this node
+    #[arg(long, value_name = "NAME", env = "WEFT_NODE", value_parser = node_name)]
+    pub node: String,
+    /// Directory of Kubernetes manifests to follow
+    #[arg(long, value_name = "DIR", env = "WEFT_MANIFESTS")]
+    pub manifests: PathBuf,
+    /// Where the agent's socket is made.
+    #[command(flatten)]
+    pub state: StateDir,
+    /// Folder for pins on a bpf file system [default: /sys/fs/bpf/weft/<node>]
+    #[arg(long, value_name = "DIR", env = "WEFT_BPF_DIR")]
+    pub bpf_dir: Option<PathBuf>,
+    /// Worker threads [default: one per CPU]
+    #[arg(long, value_name = "N", env = "WEFT_WORKERS", value_parser = clap::value_parser!(u16).range(1..=i64::from(WORKERS_MAX)))]
+    pub workers: Option<u16>,
+    /// TCP address for readiness, metrics and the other pages, which the socket has in any case
+    #[arg(long, value_name = "IP:PORT", env = "WEFT_HTTP_ADDR")]
+    pub http_addr: Option<SocketAddr>,
+    /// Where the access log goes besides `weft logs`
+    #[arg(long, value_enum, env = "WEFT_ACCESS_LOG", default_value_t = AccessLog::Stdout)]
+    pub access_log: AccessLog,
+    /// How long open connections may take to end when the agent does
+    #[arg(long, value_name = "SECONDS", env = "WEFT_DRAIN_SECONDS", default_value_t = 5)]
+    pub drain_seconds: u32,
+    /// Keep pods captured at the end: their traffic is refused until another agent takes over
+    #[arg(long, env = "WEFT_KEEP_CAPTURE")]
+    pub keep_capture: bool,
+}
+
+/// Where the access log goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AccessLog {
+    /// Standard output, all pods.
+    Stdout,
+    /// Nowhere.
+    None,
+}
+
+impl AgentArgs {
+    /// What `app` takes.
+    pub fn config(self) -> app::Config {
+        let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
+        let bpf_dir = self.bpf_dir.unwrap_or_else(|| bpf_dir(&self.node));
+        app::Config {
+            node: self.node.into(),
+            manifests: self.manifests,
+            state_dir: self.state.state_dir,
+            bpf_dir,
+            workers: self.workers.map_or_else(cpus, usize::from).clamp(1, usize::from(WORKERS_MAX)),
+            http_addr: self.http_addr,
+            access_log_stdout: self.access_log == AccessLog::Stdout,
+            drain: Duration::from_secs(self.drain_seconds.into()),
+            keep_capture: self.keep_capture,
+        }
+    }
+}
+
+/// Default folder of a node's pins.
+pub(super) fn bpf_dir(node: &str) -> PathBuf {
+    PathBuf::from(BPF_ROOT).join(node)
+}
+
+/// A node's name is also a file's: letters, digits, `-` and `.`, as Kubernetes has it (RFC 1123).
+pub(super) fn node_name(text: &str) -> Result<String, String> {
+    let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+    if text.is_empty() || !text.bytes().all(is_fine) || text.starts_with('.') {
+        return Err("a node's name consists of letters, digits, '-' and '.'".to_owned());
+    }
+    Ok(text.to_owned())
+}

@@ -1,0 +1,91 @@
+//! `weft check`: what this machine offers, or what is wrong with a directory of manifests.
+
+mod machine;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use super::{output, status, table::Table};
+use crate::{admin::status::problems, discovery};
+
+/// Arguments of `weft check`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Check this directory of manifests instead of the machine
+    #[arg(long, value_name = "DIR")]
+    pub manifests: Option<PathBuf>,
+}
+
+/// How a check went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// It is there.
+    Ok,
+    /// weft works without it, but not as well.
+    Warn,
+    /// weft does not work without it.
+    Missing,
+}
+
+/// One line of the report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) what: String,
+    pub(super) state: State,
+    /// What was found.
+    pub(super) found: String,
+    /// More about it, in lines of its own below the table.
+    pub(super) detail: String,
+    /// What it is for.
+    pub(super) purpose: &'static str,
+    /// What to do when it is not there.
+    pub(super) next_step: &'static str,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let (text, is_fine) = match &args.manifests {
+        Some(directory) => manifests(&discovery::check_dir(directory)),
+        None => render(&machine::rows()),
+    };
+    output::print(&text)?;
+    Ok(if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The report, and whether nothing needed is missing.
+pub(super) fn render(rows: &[Row]) -> (String, bool) {
+    let mut table = Table::new(&["STATE", "WHAT", "FOUND", "FOR"]);
+    for row in rows {
+        let state = match row.state {
+            State::Ok => "OK",
+            State::Warn => "WARN",
+            State::Missing => "MISSING",
+        };
+        table.add(vec![state.to_owned(), row.what.clone(), row.found.clone(), row.purpose.to_owned()]);
+    }
+    let mut text = table.render();
+    let wanting: Vec<&Row> = rows.iter().filter(|row| row.state != State::Ok && !row.next_step.is_empty()).collect();
+    if !wanting.is_empty() {
+        text.push_str("\nNEXT STEPS\n");
+        for row in wanting {
+            text.push_str(&format!("{}: {}\n", row.what, row.next_step));
+            for line in row.detail.lines() {
+                text.push_str(&format!("    {line}\n"));
+            }
+        }
+    }
+    (text, rows.iter().all(|row| row.state != State::Missing))
+}
+
+/// The report on a directory, and whether every object acts as written.
+pub(super) fn manifests(report: &discovery::Report) -> (String, bool) {
+    let mut text = String::new();
+    for problem in problems(&report.errors, &report.warnings) {
+        text.push_str(&status::problem(&problem));
+        text.push('\n');
+    }
+    for note in &report.notes {
+        text.push_str(&format!("note: {note}\n"));
+    }
+    let (errors, warnings) = (report.errors.len(), report.warnings.len());
+    text.push_str(&format!("{} objects in force, {errors} errors, {warnings} warnings\n", report.objects));
+    (text, report.errors.is_empty())
+}

@@ -1,0 +1,152 @@
+//! `weft cleanup`: undoes what an agent left that was killed, or that kept its pods captured.
+
+use std::{
+    collections::BTreeSet,
+    fmt::Write,
+    fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use super::{
+    StateDir,
+    agent::{BPF_ROOT, bpf_dir, node_name},
+    output,
+};
+use crate::{
+    admin::{self, SOCKET_SUFFIX, socket_path},
+    ebpf::{kernel, leftovers},
+};
+
+/// Arguments of `weft cleanup`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Clean up after the agent of this node only [default: all that left something]
+    #[arg(long, value_name = "NAME", env = "WEFT_NODE", value_parser = node_name)]
+    pub node: Option<String>,
+    /// The agent's folder for pins [default: /sys/fs/bpf/weft/<node>]
+    #[arg(long, value_name = "DIR", env = "WEFT_BPF_DIR")]
+    pub bpf_dir: Option<PathBuf>,
+    /// Clean up even after an agent that is running: its pods' traffic then passes it by
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub(super) state: StateDir,
+}
+
+/// What was done, and what could not be.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Report {
+    pub(super) removed: Vec<String>,
+    pub(super) failed: Vec<String>,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let report = clean(args)?;
+    let mut text = String::new();
+    for line in &report.removed {
+        let _ = writeln!(text, "removed {line}");
+    }
+    if report.removed.is_empty() && report.failed.is_empty() {
+        text.push_str("nothing to remove\n");
+    }
+    if args.node.is_none() && args.bpf_dir.is_none() {
+        // Their agents may be running with another --state-dir: not ours to remove unasked.
+        for node in names(Path::new(BPF_ROOT)) {
+            let _ = writeln!(text, "left alone: pins in {}; --node {node} removes them", bpf_dir(&node).display());
+        }
+    }
+    output::print(&text)?;
+    for line in &report.failed {
+        eprintln!("weft: cannot remove {line}");
+    }
+    Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Cleans up, pins first: when no program steers traffic any more, the routes are free to go.
+pub(super) fn clean(args: &Args) -> anyhow::Result<Report> {
+    let state_dir = &args.state.state_dir;
+    let nodes = match &args.node {
+        Some(node) => BTreeSet::from([node.clone()]),
+        None => nodes(state_dir),
+    };
+    if !args.force
+        && let Some(node) = nodes.iter().find(|node| admin::answers(&socket_path(state_dir, node)))
+    {
+        anyhow::bail!(
+            "the agent of node {node} is running ({}): end it first; --node cleans up after another one, --force all \
+             the same",
+            socket_path(state_dir, node).display()
+        );
+    }
+    let mut report = Report::default();
+    let pins = match &args.bpf_dir {
+        Some(directory) => vec![directory.clone()],
+        None => nodes.iter().map(|node| bpf_dir(node)).collect(),
+    };
+    for directory in pins {
+        report.pins(&directory);
+    }
+    for node in &nodes {
+        report.routes(&leftovers::path(state_dir, node));
+        report.file("socket", &socket_path(state_dir, node));
+    }
+    Ok(report)
+}
+
+/// Nodes whose agents left a socket or a list of pods.
+fn nodes(state_dir: &Path) -> BTreeSet<String> {
+    let of_state = |name: &String| {
+        let node = name.strip_suffix(SOCKET_SUFFIX).or_else(|| name.strip_suffix(leftovers::SUFFIX))?;
+        Some(node.to_owned())
+    };
+    names(state_dir).iter().filter_map(of_state).collect()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}
+
+impl Report {
+    fn pins(&mut self, directory: &Path) {
+        if !directory.exists() {
+            return;
+        }
+        let what = format!("pins in {}", directory.display());
+        self.note(what, kernel::remove_pins(directory).map(|()| true));
+    }
+
+    fn routes(&mut self, list: &Path) {
+        let pods = match leftovers::read(list) {
+            Ok(pods) => pods,
+            Err(error) => return self.note(format!("what {} lists", list.display()), Err(error)),
+        };
+        let failures = self.failed.len();
+        for pod in &pods {
+            let what = format!("capture rule and routes in {}", pod.netns.display());
+            self.note(what, leftovers::remove_routes(pod));
+        }
+        // What could not be undone stays on the list for the next attempt.
+        if self.failed.len() == failures {
+            self.file("list", list);
+        }
+    }
+
+    fn file(&mut self, kind: &str, path: &Path) {
+        let removed = match fs::remove_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            result => result.map(|()| true),
+        };
+        self.note(format!("{kind} {}", path.display()), removed);
+    }
+
+    /// False: there was nothing.
+    fn note(&mut self, what: String, result: io::Result<bool>) {
+        match result {
+            Ok(true) => self.removed.push(what),
+            Ok(false) => {}
+            Err(error) => self.failed.push(format!("{what}: {error}")),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! `weft logs`: a pod's access log.
+
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::{
+    StateDir, ask, client,
+    client::Agent,
+    output,
+    pod::{self, Namespace},
+};
+use crate::admin::LogLines;
+
+/// How often new lines are asked for.
+const POLL: Duration = Duration::from_millis(250);
+
+/// Arguments of `weft logs`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The pod: name, pod/name or namespace/name
+    pub pod: String,
+    #[command(flatten)]
+    namespace: Namespace,
+    /// Go on with what comes
+    #[arg(short, long)]
+    pub follow: bool,
+    #[command(flatten)]
+    state: StateDir,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let pod = pod::qualify(&args.pod, args.namespace.namespace.as_deref())?;
+    ask::block_on(async {
+        let agents = client::agents(&args.state.state_dir)?;
+        let (agent, first) = client::ask_pods_agent(&agents, &page(&pod, 0)).await?;
+        let mut next = show(&first)?;
+        while args.follow {
+            tokio::time::sleep(POLL).await;
+            next = more(&agent, &pod, next).await?;
+        }
+        Ok(())
+    })
+}
+
+async fn more(agent: &Agent, pod: &str, after: u64) -> anyhow::Result<u64> {
+    let answer = agent.get(&page(pod, after)).await?;
+    anyhow::ensure!(answer.status.is_success(), "{}", answer.body.trim_end());
+    let next = show(&answer.body)?;
+    // A pod of the same name that came later counts from the beginning.
+    if next < after { show(&agent.get(&page(pod, 0)).await?.body) } else { Ok(next) }
+}
+
+fn page(pod: &str, after: u64) -> String {
+    client::page("/logs", [("pod", pod), ("after", &after.to_string())])
+}
+
+fn show(body: &str) -> anyhow::Result<u64> {
+    let LogLines { lines, next } =
+        serde_json::from_str(body).context("the agent's answer is no log: is it of another version?")?;
+    if !lines.is_empty() {
+        output::print(&(lines.join("\n") + "\n"))?;
+    }
+    Ok(next)
+}

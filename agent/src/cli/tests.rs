@@ -1,0 +1,369 @@
+//! The command line as typed, agents asked over their sockets, and reports as printed.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use clap::{CommandFactory, Parser, error::ErrorKind};
+use weft_model::{
+    policy::{Action, Rule},
+    testing::{TestWorld, authorization, destination_rule, route, to, virtual_service},
+    workload::{Enrolment, Named},
+};
+
+use super::{Cli, Command, StateDir, ask, check, cleanup, client, explain, output, pod, status, table::Table};
+use crate::{
+    admin::{
+        explain::Question,
+        fixture::{Desk, proven, sentences},
+        socket_path,
+    },
+    discovery::{Problem, Report},
+    ebpf::{leftovers, manager::CaptureState},
+    lifecycle,
+};
+
+fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(std::iter::once(&"weft").chain(args))
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn an_agent_has_its_defaults() {
+    let cli = parse(&["agent", "--node", "node-a", "--manifests", "world"]).unwrap();
+    let Command::Agent(args) = cli.command else { panic!("another verb") };
+    let config = args.config();
+    assert_eq!(&*config.node, "node-a");
+    assert_eq!(config.state_dir, Path::new("/run/weft"));
+    assert_eq!(config.bpf_dir, Path::new("/sys/fs/bpf/weft/node-a"));
+    assert_eq!(config.workers, std::thread::available_parallelism().unwrap().get());
+    assert_eq!(config.drain, Duration::from_secs(5));
+    assert!(config.access_log_stdout && !config.keep_capture && config.http_addr.is_none());
+}
+
+#[test]
+fn an_agent_takes_what_it_is_told() {
+    let cli = parse(&[
+        "agent",
+        "--node=n",
+        "--manifests=m",
+        "--bpf-dir=/b",
+        "--workers=3",
+        "--http-addr=127.0.0.1:15021",
+        "--access-log=none",
+        "--drain-seconds=0",
+        "--keep-capture",
+        "--log-level=debug",
+    ]);
+    let cli = cli.unwrap();
+    assert_eq!(cli.log.log_level.as_deref(), Some("debug"));
+    let Command::Agent(args) = cli.command else { panic!("another verb") };
+    let config = args.config();
+    assert_eq!((config.bpf_dir.as_path(), config.workers), (Path::new("/b"), 3));
+    assert_eq!(config.http_addr, Some("127.0.0.1:15021".parse().unwrap()));
+    assert!(!config.access_log_stdout && config.keep_capture && config.drain.is_zero());
+}
+
+#[test]
+fn what_cannot_be_is_a_usage_error() {
+    let cases: [(&[&str], ErrorKind); 8] = [
+        (&["agent", "--manifests", "m"], ErrorKind::MissingRequiredArgument),
+        (&["agent", "--node", "a/b", "--manifests", "m"], ErrorKind::ValueValidation),
+        (&["agent", "--node", "..", "--manifests", "m"], ErrorKind::ValueValidation),
+        (&["agent", "--node", "a", "--manifests", "m", "--workers", "0"], ErrorKind::ValueValidation),
+        (&["agent", "--node", "a", "--manifests", "m", "--http-addr", "15021"], ErrorKind::ValueValidation),
+        (&["explain", "--from", "a", "--to", "b", "-H", "nonsense"], ErrorKind::ValueValidation),
+        (&["status", "-o", "xml"], ErrorKind::InvalidValue),
+        (&["fly"], ErrorKind::InvalidSubcommand),
+    ];
+    for (args, kind) in cases {
+        let error = parse(args).unwrap_err();
+        assert_eq!(error.kind(), kind, "{args:?}");
+        assert_eq!(error.exit_code(), 2, "{args:?}");
+    }
+}
+
+#[test]
+fn pods_are_spelled_in_three_ways() {
+    for (text, namespace, want) in [
+        ("a", None, "default/a"),
+        ("a", Some("ns"), "ns/a"),
+        ("pod/a", None, "default/a"),
+        ("pod/a", Some("ns"), "ns/a"),
+        ("ns/a", None, "ns/a"),
+        ("ns/a", Some("ns"), "ns/a"),
+    ] {
+        assert_eq!(pod::qualify(text, namespace).unwrap(), want, "{text} {namespace:?}");
+    }
+    assert!(pod::qualify("ns/a", Some("other")).unwrap_err().to_string().contains("leave one out"));
+    for wrong in ["", "pod/", "/a", "a/b/c"] {
+        assert!(pod::qualify(wrong, None).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn durations_and_tables_are_short() {
+    for (seconds, want) in [
+        (-1.0, "0s"),
+        (3.9, "3s"),
+        (59.0, "59s"),
+        (250.0, "4m10s"),
+        (3_599.0, "59m"),
+        (7_500.0, "2h5m"),
+        (86_400.0, "24h"),
+        (200_000.0, "2d"),
+    ] {
+        assert_eq!(output::duration(seconds), want);
+    }
+    let mut table = Table::new(&["A", "LONG"]);
+    table.add(vec!["wide".to_owned(), "x".to_owned()]);
+    table.add(vec!["é".to_owned(), String::new()]);
+    assert_eq!(table.render(), "A      LONG\nwide   x\né\n");
+}
+
+#[tokio::test]
+async fn the_status_table_fits_a_terminal_and_keeps_the_long_answers_below() {
+    let mut world = sentences();
+    world.pod("default", "alone", "10.1.0.8", &[]).enrolment =
+        Enrolment::NotEnrolled("namespace is not labelled istio-injection=enabled");
+    let desk = Desk::new(&world);
+    desk.captured("a", proven());
+    desk.captured("name-v1", CaptureState::Failed { reason: "network namespace name-v1: not found".to_owned() });
+    desk.issue(&"spiffe://cluster.local/ns/default/sa/a".parse().unwrap()).await;
+    let problem = Problem {
+        file: "name.yaml".into(),
+        line: Some(12),
+        object: Some("VirtualService default/name".to_owned()),
+        field: Some("spec.http[0].fault".to_owned()),
+        message: "is not acted upon".to_owned(),
+        next_step: "remove it".to_owned(),
+    };
+    desk.report.send_replace(Arc::new(Report { warnings: vec![problem], ..Report::empty() }));
+    let text = status::render(&desk.admin.status(false));
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("NODE     READY   SNAPSHOT   PROBLEMS"), "{text}");
+    assert!(lines[1].starts_with("node-a   yes     1          1"), "{text}");
+    assert_eq!(lines[3], "POD               ENROLLED   CAPTURE         IDENTITY             CERT EXPIRES IN");
+    assert!(lines[4].starts_with("default/a         yes        proven 0s ago   ns/default/sa/a      "), "{text}");
+    assert_eq!(lines[5], "default/alone     no         -               -                    -");
+    assert!(lines[6].starts_with("default/name-v1   yes        failed "), "{text}");
+    assert_eq!(lines[8], "default/alone: not enrolled: namespace is not labelled istio-injection=enabled");
+    assert_eq!(lines[9], "default/name-v1: capture failed: network namespace name-v1: not found");
+    assert_eq!(
+        lines[11..],
+        [
+            "PROBLEMS",
+            "warning: name.yaml:12: VirtualService default/name: spec.http[0].fault: is not acted upon; remove it"
+        ]
+    );
+    assert!(lines[..8].iter().all(|line| line.chars().count() <= 100), "{text}");
+}
+
+fn explained(world: &TestWorld) -> String {
+    let question = Question {
+        from: Named::new("default", "a"),
+        to: "http://name:5000/".to_owned(),
+        method: "GET".to_owned(),
+        headers: Vec::new(),
+        tcp: false,
+    };
+    let mut explanation = crate::admin::explain::explain(&world.snapshot(), &question).unwrap();
+    "node-a".clone_into(&mut explanation.answered_by);
+    explain::render(&explanation)
+}
+
+#[test]
+fn an_explanation_reads_from_one_pod_to_the_other() {
+    let mut world = sentences();
+    world.destination_rules.push(destination_rule("name", "name", &["v1"]));
+    world.virtual_services.push(virtual_service("name", "name", vec![route(vec![to("name", Some("v1"), None)])]));
+    assert_eq!(
+        explained(&world),
+        "\
+default/a -> GET http://name:5000/
+
+SOURCE default/a (node node-a)
+  identity   spiffe://cluster.local/ns/default/sa/a
+  dials      10.96.0.10:5000, cluster IP of Service default/name
+  speaks     HTTP, by declaration
+  route      VirtualService default/name http[0], for host name.default.svc.cluster.local
+             matches everything
+  to         100% name.default.svc.cluster.local port 5000 subset v1   <- chosen this time
+               10.1.0.2:5000 pod default/name-v1 (node node-a)   <- chosen this time
+
+DESTINATION 10.1.0.2:5000 pod default/name-v1 (node node-a)
+  wire       mTLS, and the other end must be spiffe://cluster.local/ns/default/sa/name
+  mTLS mode  PERMISSIVE
+  verdict    allowed: no AuthorizationPolicy is in the way
+
+OUTCOME: delivered to 10.1.0.2:5000 of pod default/name-v1
+"
+    );
+}
+
+#[test]
+fn an_explanation_says_when_the_dice_decide() {
+    let mut world = sentences();
+    world.pod_mut("name-v2").labels.insert("app2".into(), "v2".into());
+    let mut deny = authorization("deny-v2", None, Action::Deny, vec![Rule::default()]);
+    deny.selector = Some(weft_model::testing::labels(&[("version", "v2")]));
+    world.authorization_policies.push(deny);
+    let text = explained(&world);
+    let (_, others) = text.split_once("OTHER ENDPOINTS END OTHERWISE\n").expect(&text);
+    assert!(text.contains("route      default: no VirtualService speaks for it"), "{text}");
+    let other = if text.contains("OUTCOME: delivered") {
+        "  10.1.0.3:5000 pod default/name-v2 (node node-b): 403 RBAC: access denied (denied by policy default/deny-v2 rule 0)"
+    } else {
+        "  10.1.0.2:5000 pod default/name-v1 (node node-a): delivered to 10.1.0.2:5000 of pod default/name-v1"
+    };
+    assert_eq!(others.lines().next(), Some(other));
+}
+
+#[test]
+fn checks_fail_only_for_what_is_needed() {
+    let row = |what: &str, state| check::Row {
+        what: what.to_owned(),
+        state,
+        found: "x".to_owned(),
+        detail: if what == "two" { "line one\nline two".to_owned() } else { String::new() },
+        purpose: "tests",
+        next_step: "do it",
+    };
+    let (text, fine) = check::render(&[row("one", check::State::Ok), row("two", check::State::Warn)]);
+    assert!(fine);
+    assert_eq!(
+        text,
+        "STATE   WHAT   FOUND   FOR\nOK      one    x       tests\nWARN    two    x       tests\n\nNEXT STEPS\ntwo: do it\n    line one\n    line two\n"
+    );
+    let (_, fine) = check::render(&[row("one", check::State::Missing), row("two", check::State::Ok)]);
+    assert!(!fine);
+}
+
+#[test]
+fn a_directory_is_checked_object_by_object() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pod.yaml");
+    std::fs::write(&file, "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: default\n").unwrap();
+    let (text, fine) = check::manifests(&crate::discovery::check_dir(folder.path()));
+    assert!(fine, "{text}");
+    assert!(text.ends_with("1 objects in force, 0 errors, 0 warnings\n"), "{text}");
+    std::fs::write(&file, "apiVersion: v1\nkind: [\n").unwrap();
+    let (text, fine) = check::manifests(&crate::discovery::check_dir(folder.path()));
+    assert!(!fine);
+    assert!(text.starts_with("error: pod.yaml:"), "{text}");
+}
+
+async fn serve(desk: &Desk, folder: &Path) -> lifecycle::Drainer {
+    let (drainer, drain) = lifecycle::drain();
+    desk.admin.clone().serve_unix(&socket_path(folder, &desk.admin.node), drain).await.unwrap();
+    drainer
+}
+
+#[tokio::test]
+async fn each_pods_agent_is_found_and_silent_sockets_are_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let none = client::agents(folder.path()).unwrap_err().to_string();
+    assert!(none.starts_with("no agent listens in"), "{none}");
+    let (a, b) = (Desk::of_node("node-a", &sentences()), Desk::of_node("node-b", &sentences()));
+    let _a = serve(&a, folder.path()).await;
+    let agents = client::agents(folder.path()).unwrap();
+    let page = |pod: &str| client::page("/stats", [("pod", pod)]);
+    let elsewhere = client::ask_pods_agent(&agents, &page("default/name-v2")).await.unwrap_err().to_string();
+    assert_eq!(
+        elsewhere,
+        "pod default/name-v2 runs on node node-b, this is node-a; run this on that node, or name its --state-dir"
+    );
+    let _b = serve(&b, folder.path()).await;
+    let agents = client::agents(folder.path()).unwrap();
+    let (found, text) = client::ask_pods_agent(&agents, &page("default/name-v2")).await.unwrap();
+    assert_eq!(found.node, "node-b");
+    assert!(text.contains("istio_build"), "{text}");
+    let unknown = client::ask_pods_agent(&agents, &page("default/name-v3")).await.unwrap_err().to_string();
+    assert_eq!(unknown, "there is no pod default/name-v3; there is default/name-v1, default/name-v2");
+    drop(std::os::unix::net::UnixListener::bind(socket_path(folder.path(), "node-c")).unwrap());
+    let agents = client::agents(folder.path()).unwrap();
+    let silent = client::ask_pods_agent(&agents[2..], &page("default/a")).await.unwrap_err().to_string();
+    assert!(silent.contains("node-c") && silent.contains("run `weft cleanup`"), "{silent}");
+}
+
+#[tokio::test]
+async fn an_ending_agent_says_so_and_answers_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let desk = Desk::new(&TestWorld::new());
+    let drainer = serve(&desk, folder.path()).await;
+    let agent = &client::agents(folder.path()).unwrap()[0];
+    assert_eq!(agent.get("/ready").await.unwrap().status, 200);
+    assert_eq!(drainer.finish(Duration::from_secs(5)).await, 0);
+    let answer = agent.get("/ready").await.unwrap();
+    assert_eq!((answer.status.as_u16(), &*answer.body), (503, "the agent is ending\n"));
+}
+
+#[tokio::test]
+async fn the_same_pages_are_on_tcp() {
+    let desk = Desk::new(&TestWorld::new());
+    let (_drainer, drain) = lifecycle::drain();
+    let address = desk.admin.clone().serve_tcp("127.0.0.1:0".parse().unwrap(), drain.clone()).await.unwrap();
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.writable().await.unwrap();
+    stream.try_write(b"GET /live HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    let mut stream = stream;
+    tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.0 200") && answer.ends_with("live\n"), "{answer}");
+    let taken = desk.admin.clone().serve_tcp(address, drain).await.unwrap_err().to_string();
+    assert!(taken.contains("give another --http-addr"), "{taken}");
+}
+
+fn cleaning(folder: &Path, force: bool) -> cleanup::Args {
+    let state = StateDir { state_dir: folder.to_owned() };
+    // A folder for pins that is not there: the machine's own must not be touched by a test.
+    cleanup::Args { node: None, bpf_dir: Some(folder.join("pins")), force, state }
+}
+
+#[test]
+fn cleanup_removes_what_a_killed_agent_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = socket_path(folder.path(), "node-a");
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    let list = leftovers::path(folder.path(), "node-a");
+    let gone = leftovers::Leftover { netns: "/run/netns/weft-test-never-made".into(), addresses: Vec::new() };
+    leftovers::write(&list, &[gone]).unwrap();
+    std::fs::write(folder.path().join("notes.txt"), "").unwrap();
+    let report = cleanup::clean(&cleaning(folder.path(), false)).unwrap();
+    assert_eq!(report.removed, [format!("list {}", list.display()), format!("socket {}", socket.display())]);
+    assert_eq!(report.failed, [""; 0]);
+    assert!(!socket.exists() && !list.exists());
+    assert!(folder.path().join("notes.txt").exists(), "what is not an agent's stays");
+    assert_eq!(cleanup::clean(&cleaning(folder.path(), false)).unwrap(), cleanup::Report::default());
+}
+
+#[test]
+fn cleanup_keeps_the_list_of_what_it_could_not_undo() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = leftovers::path(folder.path(), "node-a");
+    let not_a_namespace = folder.path().join("file");
+    std::fs::write(&not_a_namespace, "").unwrap();
+    leftovers::write(&list, &[leftovers::Leftover { netns: not_a_namespace, addresses: Vec::new() }]).unwrap();
+    let report = cleanup::clean(&cleaning(folder.path(), false)).unwrap();
+    assert_eq!(report.failed.len(), 1, "{report:?}");
+    assert!(list.exists());
+}
+
+#[test]
+fn cleanup_leaves_a_running_agent_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = socket_path(folder.path(), "node-a");
+    let _living = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let refused = cleanup::clean(&cleaning(folder.path(), false)).unwrap_err().to_string();
+    assert!(refused.starts_with("the agent of node node-a is running"), "{refused}");
+    assert!(socket.exists());
+    let report = cleanup::clean(&cleaning(folder.path(), true)).unwrap();
+    assert_eq!(report.removed, [format!("socket {}", socket.display())]);
+}
+
+#[test]
+fn asking_needs_no_runtime_of_the_caller() {
+    assert_eq!(ask::block_on(async { Ok(7) }).unwrap(), 7);
+}

@@ -227,6 +227,8 @@ impl<'a, A: AnswerHook> Exchange<'a, A> {
             if self.upstream.buffer.is_empty() || matches!(self.response.phase, Phase::Head) {
                 // A head may be complete already; parse before reading more.
                 if !self.upstream.buffer.is_empty() && self.parse_head()? {
+                    // Also without a byte of body: then the response is complete, and nothing follows.
+                    self.advance_response()?;
                     continue;
                 }
                 match self.upstream.stream.poll_fill(cx, &mut self.upstream.buffer, CHUNK_BYTES) {

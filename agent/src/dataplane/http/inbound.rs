@@ -68,6 +68,11 @@ impl InboundHop {
         })
     }
 
+    /// Has the client proved who it is, where it must?
+    fn is_proved(&self, view: &View) -> bool {
+        self.client.principal.is_some() || view.policy.mtls_mode(self.client.destination.port()) != MtlsMode::Strict
+    }
+
     async fn connect(&mut self, fresh: bool) -> Result<Wire, DialError> {
         let kept = if fresh { None } else { self.idle.take() };
         let wire = match kept.and_then(|mut wire| wire.is_quiet().then_some(wire)) {
@@ -158,6 +163,11 @@ impl Hop for InboundHop {
             tracing::debug!(pod = %self.pod.name, peer = %self.client.peer, access = ?verdict.access, "request denied");
             return Choice::Reply(Reply { status: answer.status, body: answer.body.to_owned() });
         }
+        if head.method() == "CONNECT" {
+            // What follows it would be judged by nobody; a proxy in the mesh declares its port to be TCP.
+            "connect_not_supported".clone_into(&mut record.details);
+            return Choice::Reply(Reply { status: 501, body: String::new() });
+        }
         // Our own names and values are valid.
         if let Ok(id) = trace::complete(head, &mut edits.headers) {
             record.request_id = id;
@@ -207,8 +217,17 @@ impl Hop for InboundHop {
     }
 
     fn is_welcome(&mut self) -> bool {
-        let Some(view) = self.pod.view() else { return false };
-        let strict = view.policy.mtls_mode(self.client.destination.port()) == MtlsMode::Strict;
-        !strict || self.client.principal.is_some()
+        self.pod.view().is_some_and(|view| self.is_proved(&view))
+    }
+
+    async fn revoked(&self, head: &RequestHead) {
+        let mut snapshots = self.pod.worker.shared.snapshot.clone();
+        while snapshots.changed().await.is_ok() {
+            let allowed = |view: &View| self.is_proved(view) && self.judge(view, head).access.is_allowed();
+            if !self.pod.view().is_some_and(|view| allowed(&view)) {
+                return;
+            }
+        }
+        std::future::pending().await
     }
 }

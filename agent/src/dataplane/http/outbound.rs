@@ -252,4 +252,9 @@ impl Hop for OutboundHop {
     fn is_welcome(&mut self) -> bool {
         self.pod.view().is_some()
     }
+
+    async fn revoked(&self, _head: &RequestHead) {
+        // Enforcement is the server's side.
+        std::future::pending().await
+    }
 }

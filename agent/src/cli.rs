@@ -9,6 +9,7 @@ mod check;
 mod cleanup;
 mod client;
 mod explain;
+mod hosts;
 mod log;
 mod logs;
 mod output;
@@ -51,6 +52,8 @@ pub enum Command {
     Logs(logs::Args),
     /// Print a pod's metrics
     Stats(stats::Args),
+    /// Print the names of Services as lines for /etc/hosts, where no cluster DNS answers
+    Hosts(hosts::Args),
     /// Check what this machine offers, or a directory of manifests
     Check(check::Args),
     /// Remove what an agent that did not end properly left behind
@@ -90,6 +93,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => explain::run(&args)?,
         Command::Logs(args) => logs::run(&args)?,
         Command::Stats(args) => stats::run(&args)?,
+        Command::Hosts(args) => hosts::run(&args)?,
         Command::Check(args) => return check::run(&args),
         Command::Cleanup(args) => return cleanup::run(&args),
         Command::Version => output::print(&format!("weft {}\n", env!("CARGO_PKG_VERSION")))?,

@@ -3,6 +3,7 @@
 //! Rebuilt whole on each change: what is in it depends on everything else (labels of namespaces, pods
 //! behind Services, the mesh's settings), and a whole is easier to trust than a patch.
 
+pub mod cluster_ip;
 pub mod deployment;
 pub mod endpoints;
 pub mod enrolment;
@@ -215,29 +216,18 @@ impl<'a> Builder<'a> {
             let Content::Service(written) = &object.parsed.content else { continue };
             let name = Named { namespace: key.namespace.clone(), name: key.name.clone() };
             let slices = slices.get(&(&*key.namespace, &*key.name));
-            self.service(key, object, name, written, slices, members);
+            self.service(name, written, slices, members);
         }
+        cluster_ip::allocate(&mut self.built.world.services);
     }
 
-    fn service(
-        &mut self,
-        key: &Key,
-        object: InForce<'_>,
-        name: Named,
-        written: &Service,
-        slices: Option<&Vec<&EndpointSlice>>,
-        members: &Members<'_>,
-    ) {
+    fn service(&mut self, name: Named, written: &Service, slices: Option<&Vec<&EndpointSlice>>, members: &Members<'_>) {
         let mut service = service::service(name, written, self.inputs.cluster_domain);
         service.endpoints = match slices {
             _ if matches!(service.resolution, Resolution::ExternalName(_)) => Vec::new(),
             Some(slices) => endpoints::from_slices(&service, slices, members),
             None => endpoints::from_pods(&service, written, members),
         };
-        if service.resolution == Resolution::ClusterIp && service.vips.is_empty() {
-            let message = "has no cluster IP, and no one here gives it one: clients cannot dial it".to_owned();
-            self.warn(key, object, message, "add spec.clusterIP, for example 10.96.0.10, or None for a headless one");
-        }
         self.built.world.services.push(Arc::new(service));
     }
 

@@ -100,11 +100,17 @@ fn services_resolve_in_their_three_ways() {
 }
 
 #[test]
-fn a_service_nobody_can_dial_is_warned_about() {
-    let world = read_text(&service(&format!("ports: [{{ port: 80 }}], {SELECTOR}")));
-    let said = "a.yaml:1: Service default/web: has no cluster IP, and no one here gives it one: clients cannot dial it; \
-                add spec.clusterIP, for example 10.96.0.10, or None for a headless one";
-    assert_eq!(world.warnings, [said]);
+fn a_service_without_address_gets_one_that_follows_from_its_name() {
+    let free = service(&format!("ports: [{{ port: 80 }}], {SELECTOR}"));
+    let world = read_text(&free);
+    assert_eq!(world.warnings, [""; 0]);
+    let given = world.service("web").vips.clone();
+    assert_eq!(given.len(), 1, "{given:?}");
+    let other = free.replace("name: web", "name: another");
+    assert_eq!(read_text(&format!("{other}---\n{free}")).service("web").vips, given, "others change nothing");
+    let squatter = other.replace("ports:", &format!("clusterIP: {}, ports:", given[0]));
+    let second = read_text(&format!("{squatter}---\n{free}")).service("web").vips.clone();
+    assert!(second.len() == 1 && second != given, "a written address stays with its owner: {second:?}");
 }
 
 #[test]

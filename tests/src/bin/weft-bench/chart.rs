@@ -12,11 +12,11 @@ const RATIOS: [Metric; 5] = [Metric::Rps1, Metric::Rps32, Metric::Rps128, Metric
 /// Absolute figures; less is better.
 const COSTS: [Metric; 4] = [Metric::ProxyCpu, Metric::P99, Metric::BulkProxyCpu, Metric::RssLoaded];
 
-const WIDTH: f64 = 820.0;
+const WIDTH: f64 = 920.0;
 /// Room for a row's name.
-const LEFT: f64 = 300.0;
+const LEFT: f64 = 370.0;
 /// Room for a bar's figure.
-const RIGHT: f64 = 130.0;
+const RIGHT: f64 = 145.0;
 const BAR: f64 = 16.0;
 const GAP: f64 = 12.0;
 

@@ -8,8 +8,8 @@ use std::{env, fs, path::PathBuf};
 fn main() {
     println!("cargo::rerun-if-env-changed=WEFT_EBPF_OBJECT");
     let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
-    let object = env::var_os("WEFT_EBPF_OBJECT")
-        .map_or_else(|| manifest.join("../target/ebpf/weft-ebpf.o"), PathBuf::from);
+    let object =
+        env::var_os("WEFT_EBPF_OBJECT").map_or_else(|| manifest.join("../target/ebpf/weft-ebpf.o"), PathBuf::from);
     println!("cargo::rerun-if-changed={}", object.display());
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("weft-ebpf.o");
     let bytes = fs::read(&object).unwrap_or_default();

@@ -118,6 +118,8 @@ impl Running {
         reports: discovery::Handle,
     ) -> anyhow::Result<Self> {
         let started = Instant::now();
+        let socket = admin::socket_path(&config.state_dir, &config.node);
+        admin::ensure_free(&socket)?;
         let (drainer, drain) = lifecycle::drain();
         let (wanted, wanted_here) = watch::channel(std::collections::BTreeSet::new());
         let identities = open_identities(config, &snapshot.borrow().clone(), wanted_here)?;
@@ -152,7 +154,6 @@ impl Running {
             report: reports.reports(),
             started,
         });
-        let socket = admin::socket_path(&config.state_dir, &config.node);
         pages.clone().serve_unix(&socket, drain.clone()).await?;
         if let Some(address) = config.http_addr {
             pages.serve_tcp(address, drain).await?;
@@ -236,20 +237,24 @@ fn open_telemetry(
 /// Keeps telemetry in step with the world.
 async fn follow(
     mut snapshot: watch::Receiver<Arc<Snapshot>>,
-    states: watch::Receiver<States>,
+    mut states: watch::Receiver<States>,
     telemetry: Arc<Telemetry>,
     metrics: Arc<AgentMetrics>,
 ) {
+    let mut version = None;
     loop {
         let now = snapshot.borrow_and_update().clone();
-        telemetry.retain(&now);
-        telemetry.set_access_log(now.mesh.access_log);
-        metrics.set_snapshot(now.version, Instant::now());
-        metrics.captured_pods.set(states.borrow().len() as i64);
-        let mut states = states.clone();
+        if version != Some(now.version) {
+            telemetry.retain(&now);
+            telemetry.set_access_log(now.mesh.access_log);
+            metrics.set_snapshot(now.version, Instant::now());
+            version = Some(now.version);
+        }
+        // Marked as seen, or the wait below would end at once, for ever.
+        metrics.captured_pods.set(states.borrow_and_update().len() as i64);
         tokio::select! {
             changed = snapshot.changed() => if changed.is_err() { return },
-            _ = states.changed() => {}
+            changed = states.changed() => if changed.is_err() { return },
         }
     }
 }

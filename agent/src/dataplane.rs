@@ -11,6 +11,7 @@ pub mod http1;
 pub mod shared;
 pub mod http_date;
 pub mod sniff;
+pub mod hello;
 pub mod pod;
 pub mod dial;
 pub mod pool;

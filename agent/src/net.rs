@@ -7,5 +7,4 @@ pub mod socket;
 pub mod stream;
 pub mod relay;
 
-
 pub use netns::Netns;

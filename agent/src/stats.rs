@@ -19,7 +19,10 @@ use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
 };
-use weft_model::{snapshot::Snapshot, workload::{Named, Scrape}};
+use weft_model::{
+    snapshot::Snapshot,
+    workload::{Named, Scrape},
+};
 
 use crate::{
     ebpf::manager::StatsListener,
@@ -116,9 +119,8 @@ impl PodPage {
     async fn ask(&self, address: IpAddr, scrape: &Scrape) -> Result<String, String> {
         let target = SocketAddr::new(address, scrape.port);
         let connected = self.connect(target).await.map_err(|error| error.to_string())?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(connected))
-            .await
-            .map_err(|error| error.to_string())?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(connected)).await.map_err(|error| error.to_string())?;
         let driver = tokio::spawn(connection);
         let request = Request::get(&*scrape.path)
             .header(header::HOST, target.to_string())

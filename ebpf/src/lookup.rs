@@ -32,8 +32,8 @@ fn try_lookup(ctx: &SkLookupContext) -> Result<(), ()> {
     let key = LocalKey { cookie, source: facts.remote, source_port: remote_port, destination_port: facts.local_port };
     // SAFETY: the value is copied at once.
     if let Some(kind) = unsafe { LOCAL.get(&key) } {
+        // It stays until the agent is connected: a SYN that found the application's queue full comes again.
         facts.noted = *kind;
-        let _ = LOCAL.remove(&key);
     }
     facts.excluded = pod.has_exclusions != 0 && port_excluded(cookie, Direction::Inbound, facts.local_port);
     match lookup_verdict(&facts) {

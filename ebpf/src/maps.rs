@@ -32,8 +32,8 @@ pub static EXCLUDED_NETS: LpmTrie<NetKey, u32> = LpmTrie::with_max_entries(16384
 #[map]
 pub static INCLUDED_NETS: LpmTrie<NetKey, u32> = LpmTrie::with_max_entries(16384, 0);
 
-/// Connections the agent is making inside a pod to the pod itself; an entry lives from connect to
-/// SYN. Connect hook writes, lookup hook reads and removes.
+/// Connections the agent is making inside a pod to the pod itself; an entry lives while it connects.
+/// Connect hook writes, lookup hook reads, agent removes.
 #[map]
 pub static LOCAL: LruHashMap<LocalKey, u32> = LruHashMap::with_max_entries(4096, 0);
 

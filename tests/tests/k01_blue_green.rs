@@ -41,8 +41,10 @@ spec:
 fn a_header_that_travels_chooses_the_version() -> Result<()> {
     let cluster = Cluster::exercise("k01")?;
     let services = ["sentence", "age", "name"].map(|mode| sentences_service(mode, "default")).concat();
-    let first = ["sentence", "age"].map(|mode| Sentences::new(mode).yaml()).concat();
-    let v1 = Sentences::new("name").version("v1").yaml();
+    // The image's own server answers in HTTP/1.0 and closes.
+    let http10 = |role: Sentences| role.env("SENTENCE_HTTP10", "true").yaml();
+    let first = ["sentence", "age"].map(|mode| http10(Sentences::new(mode))).concat();
+    let v1 = http10(Sentences::new("name").version("v1"));
     cluster.start_exercise(&(services + VERSION_SERVICES + &first + &v1))?;
     let (url, outside) = (cluster.sentences_url()?, cluster.outside());
     let share = |headers: &[(&str, &str)], count: usize| {
@@ -52,7 +54,7 @@ fn a_header_that_travels_chooses_the_version() -> Result<()> {
     };
     assert_eq!(share(&[], 20), 0.0, "there is no v2 yet");
 
-    cluster.apply(&Sentences::new("name").version("v2").yaml())?;
+    cluster.apply(&http10(Sentences::new("name").version("v2")))?;
     cluster.wait_captured(&["default"], PATIENCE)?;
     eventually(APPLIES, || {
         ensure!(outside.get(&url)?.text().contains("(v2)"), "v2 has no request yet");

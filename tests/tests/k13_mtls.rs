@@ -42,10 +42,12 @@ fn speaks_http(capture: &Capture) -> bool {
 /// Strict mTLS is about servers in the mesh: it asks nothing of pods outside it, and everything of plain text to pods inside.
 fn introduce_step_by_step(name: &str, node: &str) -> Result<()> {
     let cluster = Cluster::exercise(name)?;
+    let member = cluster.workload("member").node(node).start()?;
     cluster.start_exercise(&(app(node, &[]) + &peer_authentication("default", "STRICT")))?;
     let (url, outside) = (cluster.sentences_url()?, cluster.outside());
-    let answers = outside.get_many(&url, &[], 50, 4);
-    answers.assert_sentences();
+    outside.get_many(&url, &[], 50, 4).assert_sentences();
+    // A client in the mesh speaks plain text to servers outside it, without being told.
+    member.get_many("http://sentences:5000/", &[], 20, 4).assert_sentences();
 
     // Only age joins: what sentences says to it in plain text is refused, and the application fails.
     cluster.apply(&app(node, &["age"]))?;
@@ -67,6 +69,11 @@ fn introduce_step_by_step(name: &str, node: &str) -> Result<()> {
     let resets = eth0.packets().iter().filter(|packet| packet.source == server && packet.is_reset()).count();
     assert!(resets >= 20, "{resets} resets for 20 requests");
     assert!(lo.packets().is_empty(), "nothing of it reached the application");
+    // The client in the mesh knows which of them to speak plain text to.
+    for service in ["age", "name"] {
+        let answers = member.get_many(&format!("http://{service}:5000/"), &[], 20, 4);
+        assert_eq!(answers.count(|response| response.status == 200), 20, "{service}: {:?}", answers.summary());
+    }
 
     cluster.apply(&peer_authentication("default", "PERMISSIVE"))?;
     eventually(APPLIES, || {
@@ -84,7 +91,9 @@ fn introduce_step_by_step(name: &str, node: &str) -> Result<()> {
             ("source_principal", "unknown"),
             ("source_workload", "unknown"),
         ]);
-        ensure!(plain >= 51.0 && plain == metrics.requests(&[]), "{plain} of {}", metrics.requests(&[]));
+        let proved = metrics.requests(&[("connection_security_policy", "mutual_tls"), ("source_workload", "member")]);
+        ensure!(plain >= 51.0 && proved == 20.0, "{plain} in plain text, {proved} from the mesh");
+        ensure!(plain + proved == metrics.requests(&[]), "{:?}", metrics.matching("istio_requests_total", &[]));
         Ok(())
     });
     Ok(())
@@ -268,8 +277,17 @@ fn migration_to_strict_shuts_out_only_plain_text() -> Result<()> {
         Ok(())
     };
     eventually(APPLIES, || matrix(&[]));
+    // Connections that were open before are no loophole, nor are they cut where nothing changes for them.
+    let [mut member, mut legacy] = [&clients[0], &clients[4]].map(|client| client.connection("http://name.foo:5000/"));
+    let (member, legacy) = (member.as_mut().expect("a connection"), legacy.as_mut().expect("a connection"));
+    for connection in [&mut *member, &mut *legacy] {
+        ensure!(connection.get("http://name.foo:5000/")?.status == 200 && connection.is_open());
+    }
     cluster.apply(&peer_authentication("foo", "STRICT"))?;
     eventually(APPLIES, || matrix(&[("legacy", "foo")]));
+    ensure!(member.get("http://name.foo:5000/")?.status == 200, "a proved connection goes on");
+    let kind = legacy.get("http://name.foo:5000/").map(|response| response.status).map_err(|failure| failure.kind);
+    ensure!(matches!(kind, Err(FailureKind::Reset | FailureKind::Closed)), "plain text goes on: {kind:?}");
     // For the whole mesh, from its root namespace.
     cluster.apply(&peer_authentication("istio-system", "STRICT"))?;
     eventually(APPLIES, || matrix(&[("legacy", "foo"), ("legacy", "bar")]));

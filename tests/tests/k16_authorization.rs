@@ -90,6 +90,9 @@ impl Rig {
 }
 
 /// A network policy knows the pod by its own address and the original port, also below strict mTLS.
+///
+/// It is about new connections, here as with most network plugins, and the mesh keeps connections for the next request: so nobody
+/// asks before the policy is there.
 fn network_policy(title: &str, node: &str) -> Result<()> {
     let rig = rig(title, node)?;
     let wire = rig.name.capture("eth0", 5000)?;

@@ -66,11 +66,10 @@ impl BoundSocket {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(failed)?;
         }
-        match fs::symlink_metadata(path) {
-            Ok(found) if !found.file_type().is_socket() => return Err(BindError::NotASocket(path.to_owned())),
-            Ok(_) if answers(path) => return Err(BindError::InUse(path.to_owned())),
-            Ok(_) => fs::remove_file(path).map_err(failed)?,
-            Err(_absent) => {}
+        ensure_free(path)?;
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
         }
         // Made under another name and with its mode before it gets its own: nobody finds it half made.
         let next = path.with_extension(format!("sock-{}", std::process::id()));
@@ -100,6 +99,18 @@ impl Drop for SocketFile {
         if is_ours && let Err(error) = fs::remove_file(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "cannot remove the agent's socket");
         }
+    }
+}
+
+/// May an agent have that socket? To be asked before anything of another agent's is touched.
+///
+/// # Errors
+/// When a living agent has it, or something that is no socket.
+pub fn ensure_free(path: &Path) -> Result<(), BindError> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => Err(BindError::NotASocket(path.to_owned())),
+        Ok(_) if answers(path) => Err(BindError::InUse(path.to_owned())),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

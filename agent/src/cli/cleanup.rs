@@ -52,8 +52,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     if args.node.is_none() && args.bpf_dir.is_none() {
         // Their agents may be running with another --state-dir: not ours to remove unasked.
-        for node in names(Path::new(BPF_ROOT)) {
-            let _ = writeln!(text, "left alone: pins in {}; --node {node} removes them", bpf_dir(&node).display());
+        let others = names(Path::new(BPF_ROOT));
+        if !others.is_empty() {
+            let _ = writeln!(text, "left alone: pins in {BPF_ROOT} of {}; --node removes them", others.join(", "));
         }
     }
     output::print(&text)?;

@@ -106,7 +106,7 @@ pub(super) fn render(it: &Explanation) -> String {
         route(&mut lines, of);
     }
     for destination in &it.destinations {
-        self::destination(&mut lines, destination);
+        self::destination(&mut lines, destination, it.destinations.len() > 1);
     }
     let chosen = chosen(it);
     if let Some(endpoint) = chosen {
@@ -162,19 +162,19 @@ fn route(lines: &mut Lines<'_>, route: &Route) {
         }
     }
     for passed_over in &route.passed_over {
-        lines.item("", &format!("not {passed_over}"));
+        lines.item("", &format!("passed over: {passed_over}"));
     }
 }
 
-fn destination(lines: &mut Lines<'_>, destination: &Destination) {
+fn destination(lines: &mut Lines<'_>, destination: &Destination, has_others: bool) {
     let share = destination.share.map(|share| format!("{} ", percent(share))).unwrap_or_default();
-    let chosen = if destination.chosen { mark() } else { "" };
+    let chosen = mark(has_others && destination.chosen);
     lines.item("to", &format!("{share}{}{chosen}", destination.to));
     if let Some(refused) = &destination.refused {
         lines.item("", &format!("  {}", refused.text));
     }
     for endpoint in &destination.endpoints {
-        let chosen = if endpoint.chosen { mark() } else { "" };
+        let chosen = mark(endpoint.chosen && (has_others || destination.endpoints.len() > 1));
         lines.item("", &format!("  {}{chosen}", place(endpoint)));
     }
     if destination.has_more {
@@ -182,8 +182,8 @@ fn destination(lines: &mut Lines<'_>, destination: &Destination) {
     }
 }
 
-fn mark() -> &'static str {
-    "   <- chosen this time"
+fn mark(is_chosen: bool) -> &'static str {
+    if is_chosen { "   <- chosen this time" } else { "" }
 }
 
 fn percent(share: f64) -> String {

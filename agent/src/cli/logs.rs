@@ -35,11 +35,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         let agents = client::agents(&args.state.state_dir)?;
         let (agent, first) = client::ask_pods_agent(&agents, &page(&pod, 0)).await?;
         let mut next = show(&first)?;
-        while args.follow {
+        if !args.follow {
+            return Ok(());
+        }
+        loop {
             tokio::time::sleep(POLL).await;
             next = more(&agent, &pod, next).await?;
         }
-        Ok(())
     })
 }
 

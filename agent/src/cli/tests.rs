@@ -190,8 +190,8 @@ SOURCE default/a (node node-a)
   speaks     HTTP, by declaration
   route      VirtualService default/name http[0], for host name.default.svc.cluster.local
              matches everything
-  to         100% name.default.svc.cluster.local port 5000 subset v1   <- chosen this time
-               10.1.0.2:5000 pod default/name-v1 (node node-a)   <- chosen this time
+  to         100% name.default.svc.cluster.local port 5000 subset v1
+               10.1.0.2:5000 pod default/name-v1 (node node-a)
 
 DESTINATION 10.1.0.2:5000 pod default/name-v1 (node node-a)
   wire       mTLS, and the other end must be spiffe://cluster.local/ns/default/sa/name

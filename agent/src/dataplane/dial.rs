@@ -11,7 +11,7 @@ use std::{
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use weft_ebpf_common::{CAPTURE_MARK, ExemptKind};
+use weft_ebpf_common::{Address, CAPTURE_MARK, ExemptKind, LocalKey};
 use weft_model::decision::{Cluster, Forward, UpstreamTls};
 
 use super::pod::{PodContext, View};
@@ -65,13 +65,7 @@ impl PodContext {
         let tcp = within(limits.connect_timeout, self.connect_upstream(view, forward.address)).await?;
         let UpstreamTls::Mutual(expected) = &forward.tls else { return Ok(Stream::plain(tcp)) };
         let own = &view.workload.identity;
-        let identity = self
-            .worker
-            .shared
-            .identities
-            .get(own)
-            .await
-            .map_err(DialError::NoIdentity)?;
+        let identity = self.worker.shared.identities.get(own).await.map_err(DialError::NoIdentity)?;
         let connector = TlsConnector::from(identity.client_config(purpose, expected));
         let handshake = connector.connect(server_name(forward), tcp);
         match tokio::time::timeout(limits.handshake_timeout, handshake).await {
@@ -98,7 +92,9 @@ impl PodContext {
     /// Why not.
     pub async fn dial_application(&self, client: IpAddr, address: SocketAddr) -> Result<Stream, DialError> {
         let limits = &self.worker.shared.limits;
-        let connecting = self.connect_inside(client, address, ExemptKind::Application);
+        let is_own = self.view().is_some_and(|view| self.is_own_address(&view, client));
+        let kind = if is_own { ExemptKind::OwnApplication } else { ExemptKind::Application };
+        let connecting = self.connect_inside(client, address, kind);
         within(limits.connect_timeout, connecting).await.map(Stream::plain)
     }
 
@@ -108,7 +104,8 @@ impl PodContext {
         let mut last = io::Error::from(io::ErrorKind::AddrInUse);
         for _ in 0..PORT_ATTEMPTS_MAX {
             let port = self.next_application_port();
-            let socket = match socket::application(&self.netns, source, port, CAPTURE_MARK) {
+            let by_loopback = kind == ExemptKind::Application;
+            let socket = match socket::application(&self.netns, source, port, CAPTURE_MARK, by_loopback) {
                 Ok(socket) => socket,
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                     last = error;
@@ -117,6 +114,7 @@ impl PodContext {
                 Err(error) => return Err(error),
             };
             self.exempt(&socket, kind)?;
+            let _note = Note { pod: self, key: local_key(self.netns.cookie(), source, port, address.port()) };
             match socket::connect(socket, address).await {
                 // The same four numbers are still in use: another port.
                 Err(error) if matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable) => {
@@ -133,7 +131,35 @@ impl PodContext {
     }
 }
 
-async fn within(limit: Duration, connecting: impl Future<Output = io::Result<TcpStream>>) -> Result<TcpStream, DialError> {
+/// What the connect hook notes of a connection; removed when the attempt ends, however it ends.
+struct Note<'a> {
+    pod: &'a PodContext,
+    key: LocalKey,
+}
+
+impl Drop for Note<'_> {
+    fn drop(&mut self) {
+        self.pod.worker.exempt.borrow_mut().forget(&self.key);
+    }
+}
+
+fn local_key(cookie: u64, source: IpAddr, source_port: u16, destination_port: u16) -> LocalKey {
+    let octets = match source {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    };
+    LocalKey {
+        cookie,
+        source: Address::from_octets(octets),
+        source_port: source_port.into(),
+        destination_port: destination_port.into(),
+    }
+}
+
+async fn within(
+    limit: Duration,
+    connecting: impl Future<Output = io::Result<TcpStream>>,
+) -> Result<TcpStream, DialError> {
     match tokio::time::timeout(limit, connecting).await {
         Ok(result) => result.map_err(DialError::Connect),
         Err(_elapsed) => Err(DialError::Timeout),

@@ -2,7 +2,11 @@
 //!
 //! Telemetry implements [`Observe`] and alone turns events into log lines and metrics.
 
-use std::{net::SocketAddr, sync::Arc, time::{Duration, SystemTime}};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use weft_model::{decision::Cluster, identity::SpiffeId, outcome::ResponseFlag, workload::Workload};
 

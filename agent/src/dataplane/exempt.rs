@@ -2,7 +2,7 @@
 
 use std::{io, os::fd::AsRawFd};
 
-use weft_ebpf_common::ExemptKind;
+use weft_ebpf_common::{ExemptKind, LocalKey};
 
 /// Marks the agent's own sockets for the connect hook. Implemented by the capture layer; one handle
 /// for each worker.
@@ -12,4 +12,7 @@ pub trait Exempt: Send {
     /// # Errors
     /// The kernel's; the socket must then not be used, since it would be captured.
     fn exempt(&mut self, socket: &dyn AsRawFd, kind: ExemptKind) -> io::Result<()>;
+
+    /// Removes the note that the connect hook made of a connection into the pod: it is established, or failed.
+    fn forget(&mut self, connection: &LocalKey);
 }

@@ -1,13 +1,15 @@
 //! The `date` header, formatted once a second for each worker.
 
-use std::{cell::RefCell, time::{SystemTime, UNIX_EPOCH}};
+use std::{
+    cell::RefCell,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
 
 /// IMF-fixdate (RFC 9110 section 5.6.7).
-const FORMAT: &[BorrowedFormatItem<'_>] = format_description!(
-    "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-);
+const FORMAT: &[BorrowedFormatItem<'_>] =
+    format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
 
 /// The time now.
 pub fn now() -> String {

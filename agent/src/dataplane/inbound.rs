@@ -1,10 +1,9 @@
 //! The life of a connection that reached a pod: look, prove, judge, connect to the application, relay,
 //! report. Enforcement is here and nowhere else: whatever dials a pod's address passes through.
 
-use std::{future::Future, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use rustls::server::Acceptor;
 use tokio::net::TcpStream;
 use tokio_rustls::StartHandshake;
 use weft_model::{
@@ -18,6 +17,7 @@ use weft_model::{
 
 use super::{
     event::{ConnectionInfo, Party, Reporter},
+    hello::{MeshHello, mesh_hello},
     http::{
         self, Wire,
         inbound::{InboundHop, denial_details, service_meant},
@@ -28,18 +28,15 @@ use super::{
 };
 use crate::{
     identity,
-    net::{
-        relay::Relay,
-        socket::reset_on_close,
-        stream::Stream,
-    },
+    net::{relay::Relay, socket::reset_on_close, stream::Stream},
 };
 
 /// Envoy's details of a connection that no filter chain takes: plain text to a STRICT port.
 const NO_FILTER_CHAIN: &str = "filter_chain_not_found";
 
-/// Most bytes that are read to find a whole ClientHello.
-const CLIENT_HELLO_BYTES_MAX: usize = 64 * 1024;
+/// How long a pod of the mesh may take to begin its handshake on a PERMISSIVE port: what it says later than
+/// a server that speaks first has spoken cannot be secured any more.
+const MESH_PEER_WAIT: Duration = Duration::from_secs(1);
 
 /// The other end of a connection that reached a pod.
 #[derive(Debug)]
@@ -72,6 +69,8 @@ struct Inbound {
     pod: Rc<PodContext>,
     client: Rc<Client>,
     declared: AppProtocol,
+    /// It may still say that it wants to prove who it is.
+    provable: bool,
 }
 
 /// Serves a connection that reached `pod`, until it ends.
@@ -85,73 +84,35 @@ pub async fn serve(pod: Rc<PodContext>, socket: TcpStream, peer: SocketAddr) {
     let plain = Client { peer, destination, principal: None, certificate: None, sni: None };
     let stream = Stream::plain(socket);
     if mode == MtlsMode::Disable {
-        let inbound = Inbound { pod, client: Rc::new(plain), declared };
+        let inbound = Inbound { pod, client: Rc::new(plain), declared, provable: false };
         return inbound.application(stream, BytesMut::new()).await;
     }
+    let limits = &pod.worker.shared.limits;
+    let is_mesh_pod = view.workload_at(peer.ip()).is_some_and(|workload| workload.is_enrolled());
+    let wait = match (mode == MtlsMode::Strict, is_mesh_pod) {
+        (true, _) => limits.handshake_timeout,
+        (false, true) => limits.sniff_wait.max(MESH_PEER_WAIT),
+        (false, false) => limits.sniff_wait,
+    };
     drop(view);
-    prove(pod, stream, plain, declared, mode == MtlsMode::Strict).await;
+    prove(pod, stream, plain, declared, wait).await;
 }
 
 /// Finds out whether the client speaks mesh mTLS, and lets it prove who it is.
-async fn prove(pod: Rc<PodContext>, mut stream: Stream, plain: Client, declared: AppProtocol, strict: bool) {
+async fn prove(pod: Rc<PodContext>, mut stream: Stream, plain: Client, declared: AppProtocol, wait: Duration) {
     let mut buffer = BytesMut::new();
-    let limits = &pod.worker.shared.limits;
-    let wait = if strict { limits.handshake_timeout } else { limits.sniff_wait };
     let first = first_bytes(&mut stream, &mut buffer, wait).await;
-    let is_tls = matches!(first, Ok(First::Bytes(Sniffed::Tls)));
-    if is_tls && let Some(hello) = client_hello(&mut stream, &mut buffer, limits.handshake_timeout).await {
-        return handshake(pod, stream, hello, plain, declared).await;
-    }
-    let inbound = Inbound { pod, client: Rc::new(plain), declared };
+    let inbound = Inbound { pod, client: Rc::new(plain), declared, provable: true };
     match first {
         Err(_gone) => {}
-        _ if strict => inbound.refuse(&stream, NO_FILTER_CHAIN.to_owned(), Some(ResponseFlag::NoRoute)),
-        // A TLS of the application's own: opaque, whatever the port is declared to speak.
-        Ok(First::Bytes(Sniffed::Tls)) => inbound.opaque(stream, buffer).await,
+        Ok(First::Bytes(Sniffed::Tls)) => inbound.tls(stream, buffer).await,
+        _ if inbound.must_prove() => inbound.refuse(&stream, NO_FILTER_CHAIN.to_owned(), Some(ResponseFlag::NoRoute)),
+        Ok(First::Silent) if buffer.is_empty() && declared != AppProtocol::Http => inbound.silent(stream).await,
         Ok(_) => inbound.application(stream, buffer).await,
     }
 }
 
-/// A ClientHello that offers a mesh protocol.
-struct MeshHello {
-    accepted: rustls::server::Accepted,
-    sni: Option<Arc<str>>,
-}
-
-/// Reads a whole ClientHello; `None` when it offers no mesh protocol, with all bytes still in `buffer`.
-async fn client_hello(stream: &mut Stream, buffer: &mut BytesMut, wait: Duration) -> Option<MeshHello> {
-    let reading = async {
-        let mut acceptor = Acceptor::default();
-        let mut given = 0;
-        loop {
-            let mut unread = &buffer[given..];
-            while !unread.is_empty() {
-                let read = acceptor.read_tls(&mut unread).ok()?;
-                given += read;
-                if read == 0 {
-                    break;
-                }
-            }
-            match acceptor.accept() {
-                Ok(Some(accepted)) => return Some(accepted),
-                Ok(None) if buffer.len() < CLIENT_HELLO_BYTES_MAX => {}
-                _ => return None,
-            }
-            if !matches!(fill(stream, buffer).await, Ok(1..)) {
-                return None;
-            }
-        }
-    };
-    let accepted = tokio::time::timeout(wait, reading).await.ok()??;
-    let (is_mesh, sni) = {
-        let hello = accepted.client_hello();
-        let mut offered = hello.alpn().into_iter().flatten();
-        (offered.any(|name| identity::ALPN_SERVER.contains(&name)), hello.server_name().map(Arc::from))
-    };
-    is_mesh.then_some(MeshHello { accepted, sni })
-}
-
-async fn handshake(pod: Rc<PodContext>, stream: Stream, hello: MeshHello, plain: Client, declared: AppProtocol) {
+async fn handshake(pod: Rc<PodContext>, stream: Stream, hello: MeshHello, plain: &Client, declared: AppProtocol) {
     let Stream::Plain(stream) = stream else { return };
     let Some(view) = pod.view() else { return reset_on_close(stream.tcp()) };
     let own = &view.workload.identity;
@@ -186,20 +147,47 @@ async fn handshake(pod: Rc<PodContext>, stream: Stream, hello: MeshHello, plain:
         .map(|certificate| identity::xfcc(own, certificate, &peer));
     let is_http = connection.alpn_protocol().is_some_and(|name| name.starts_with(b"istio-http/"));
     let declared = if is_http { AppProtocol::Http } else { declared };
-    let client = Client { principal: Some(peer), certificate, sni: hello.sni, ..plain };
+    let (peer_address, destination) = (plain.peer, plain.destination);
+    let client = Client { peer: peer_address, destination, principal: Some(peer), certificate, sni: hello.sni };
     drop(view);
-    let inbound = Inbound { pod, client: Rc::new(client), declared };
+    let inbound = Inbound { pod, client: Rc::new(client), declared, provable: false };
     inbound.application(Stream::Server(Box::new(tls)), BytesMut::new()).await;
 }
 
 impl Inbound {
+    /// Does the port take nobody who has not proved who it is?
+    fn must_prove(&self) -> bool {
+        self.client.principal.is_none()
+            && self
+                .pod
+                .view()
+                .is_none_or(|view| view.policy.mtls_mode(self.client.destination.port()) == MtlsMode::Strict)
+    }
+
+    /// The client begins a TLS handshake: the mesh's, or one of the application's own, which is opaque
+    /// whatever the port is declared to speak.
+    async fn tls(self, mut stream: Stream, mut buffer: BytesMut) {
+        let limit = self.pod.worker.shared.limits.handshake_timeout;
+        if self.provable
+            && let Some(hello) = mesh_hello(&mut stream, &mut buffer, limit).await
+        {
+            // Boxed: what follows the handshake may come here again.
+            return Box::pin(handshake(self.pod, stream, hello, &self.client, self.declared)).await;
+        }
+        if self.provable && self.must_prove() {
+            return self.refuse(&stream, NO_FILTER_CHAIN.to_owned(), Some(ResponseFlag::NoRoute));
+        }
+        self.opaque(stream, buffer).await;
+    }
+
     /// Finds out what the client speaks, now that it has proved who it is or need not.
     async fn application(self, mut stream: Stream, mut buffer: BytesMut) {
         let limits = &self.pod.worker.shared.limits;
         let (idle, sniff) = (limits.idle_timeout, limits.sniff_wait);
         match self.declared {
             AppProtocol::Http => match first_bytes(&mut stream, &mut buffer, idle).await {
-                Ok(First::Bytes(Sniffed::Http2 | Sniffed::Tls)) => self.opaque(stream, buffer).await,
+                Ok(First::Bytes(Sniffed::Tls)) => self.tls(stream, buffer).await,
+                Ok(First::Bytes(Sniffed::Http2)) => self.opaque(stream, buffer).await,
                 Ok(First::Bytes(_)) => self.http(stream, buffer, None).await,
                 Ok(First::Ended) if !buffer.is_empty() => self.http(stream, buffer, None).await,
                 _ => {}
@@ -207,6 +195,7 @@ impl Inbound {
             AppProtocol::Undeclared => match first_bytes(&mut stream, &mut buffer, sniff).await {
                 Ok(First::Bytes(Sniffed::Http1)) => self.http(stream, buffer, None).await,
                 Ok(First::Silent) if buffer.is_empty() => self.silent(stream).await,
+                Ok(First::Bytes(Sniffed::Tls)) => self.tls(stream, buffer).await,
                 Ok(_) => self.opaque(stream, buffer).await,
                 Err(_gone) => {}
             },
@@ -221,17 +210,16 @@ impl Inbound {
     async fn silent(self, mut stream: Stream) {
         let idle = self.pod.worker.shared.limits.idle_timeout;
         let (mut from_client, mut from_application) = (BytesMut::new(), BytesMut::new());
-        let allowed = self.pod.view().is_some_and(|view| self.judge(&view).access.is_allowed());
-        let application = if allowed { self.dial(&stream).await } else { None };
-        let Some(mut application) = application else {
-            if allowed {
-                return;
+        if !self.pod.view().is_some_and(|view| self.judge(&view).access.is_allowed()) {
+            if self.declared != AppProtocol::Undeclared {
+                return self.opaque(stream, from_client).await;
             }
             return match first_bytes(&mut stream, &mut from_client, idle).await {
-                Ok(First::Bytes(Sniffed::Http1)) => self.http(stream, from_client, None).await,
+                Ok(First::Bytes(told)) => self.told(told, stream, from_client, None).await,
                 _ => self.opaque(stream, from_client).await,
             };
-        };
+        }
+        let Some(mut application) = self.dial(&stream).await else { return };
         let spoken = tokio::select! {
             told = first_bytes(&mut stream, &mut from_client, idle) => Some(told),
             read = fill(&mut application, &mut from_application) => {
@@ -242,12 +230,21 @@ impl Inbound {
             }
         };
         match spoken {
-            Some(Ok(First::Bytes(Sniffed::Http1))) => {
-                let application = Wire::new(application, from_application);
-                self.http(stream, from_client, Some(application)).await;
+            Some(Ok(First::Bytes(told))) => {
+                self.told(told, stream, from_client, Some(Wire::new(application, from_application))).await;
             }
             Some(Ok(First::Silent) | Err(_)) => {}
-            Some(Ok(_)) | None => self.relay(stream, application, from_client, from_application).await,
+            Some(Ok(First::Ended)) | None => self.relay(stream, application, from_client, from_application).await,
+        }
+    }
+
+    /// A client that was silent has told what it speaks.
+    async fn told(self, told: Sniffed, stream: Stream, buffer: BytesMut, application: Option<Wire>) {
+        match (told, self.declared, application) {
+            (Sniffed::Http1, AppProtocol::Undeclared, application) => self.http(stream, buffer, application).await,
+            (Sniffed::Tls, _, _) if self.provable => self.tls(stream, buffer).await,
+            (_, _, Some(wire)) => self.relay(stream, wire.stream, buffer, wire.buffer).await,
+            (_, _, None) => self.opaque(stream, buffer).await,
         }
     }
 
@@ -278,22 +275,19 @@ impl Inbound {
     }
 
     /// Resolves, with the reason, when a change of the world no longer allows this connection.
-    fn forbidden(&self) -> impl Future<Output = String> + '_ {
-        async move {
-            let mut snapshots = self.pod.worker.shared.snapshot.clone();
-            loop {
-                if snapshots.changed().await.is_err() {
-                    return std::future::pending().await;
-                }
-                let Some(view) = self.pod.view() else { continue };
-                let strict = view.policy.mtls_mode(self.client.destination.port()) == MtlsMode::Strict;
-                if strict && self.client.principal.is_none() {
-                    return NO_FILTER_CHAIN.to_owned();
-                }
-                let verdict = self.judge(&view);
-                if !verdict.access.is_allowed() {
-                    return denial_details(&verdict.access);
-                }
+    async fn forbidden(&self) -> String {
+        let mut snapshots = self.pod.worker.shared.snapshot.clone();
+        loop {
+            if snapshots.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+            let Some(view) = self.pod.view() else { continue };
+            if self.must_prove() {
+                return NO_FILTER_CHAIN.to_owned();
+            }
+            let verdict = self.judge(&view);
+            if !verdict.access.is_allowed() {
+                return denial_details(&verdict.access);
             }
         }
     }

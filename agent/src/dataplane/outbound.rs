@@ -143,9 +143,8 @@ impl Outbound {
         let mut last: Option<(Rc<View>, Forward, DialError)> = None;
         for _ in 0..CONNECT_ATTEMPTS {
             let view = self.pod.view()?;
-            let decision = self.pod.with_dice(|dice| {
-                decide_connection(&view.snapshot, &view.workload, self.destination, dice)
-            });
+            let decision =
+                self.pod.with_dice(|dice| decide_connection(&view.snapshot, &view.workload, self.destination, dice));
             match decision {
                 Decision::Forward(forward) => match self.pod.dial(&view, &forward, Purpose::Tcp).await {
                     Ok(upstream) => return Some((view, forward, upstream)),
@@ -180,7 +179,14 @@ impl Outbound {
         None
     }
 
-    fn report_refusal(&self, stream: &Stream, view: &View, forward: Option<&Forward>, cluster: Cluster, ending: Ending) {
+    fn report_refusal(
+        &self,
+        stream: &Stream,
+        view: &View,
+        forward: Option<&Forward>,
+        cluster: Cluster,
+        ending: Ending,
+    ) {
         reset_on_close(stream);
         let mut connection = self.connection(view, forward, cluster, stream);
         connection.upstream_local = None;
@@ -188,7 +194,13 @@ impl Outbound {
         TcpRecord::open(shared, connection).close(shared, (0, 0), ending);
     }
 
-    fn connection(&self, view: &View, forward: Option<&Forward>, cluster: Cluster, upstream: &Stream) -> ConnectionInfo {
+    fn connection(
+        &self,
+        view: &View,
+        forward: Option<&Forward>,
+        cluster: Cluster,
+        upstream: &Stream,
+    ) -> ConnectionInfo {
         let expected = forward.and_then(|forward| match &forward.tls {
             UpstreamTls::Mutual(id) => Some(id.clone()),
             UpstreamTls::Plaintext => None,
@@ -201,10 +213,7 @@ impl Outbound {
                 workload: Some(view.workload.clone()),
                 principal: mutual_tls.then(|| view.workload.identity.clone()),
             },
-            destination: Party {
-                workload: forward.and_then(|forward| forward.workload.clone()),
-                principal: expected,
-            },
+            destination: Party { workload: forward.and_then(|forward| forward.workload.clone()), principal: expected },
             cluster: Some(cluster),
             mutual_tls,
             sni: None,

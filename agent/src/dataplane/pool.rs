@@ -1,7 +1,12 @@
 //! Upstream connections kept for the next request. One pool for each worker, keyed by the pod that
 //! owns the connections, so that no pod ever rides on another's identity.
 
-use std::{cell::RefCell, collections::{HashMap, VecDeque}, net::SocketAddr, time::{Duration, Instant}};
+use std::{
+    cell::RefCell,
+    collections::{HashMap, VecDeque},
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use weft_model::decision::UpstreamTls;
 

@@ -12,6 +12,9 @@ const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Longest method that is taken for HTTP (`UNSUBSCRIBE` is the longest registered one in use).
 const METHOD_BYTES_MAX: usize = 24;
 
+/// Longest request target that is waited for before a request line counts as one; requests may be longer.
+const TARGET_BYTES_MAX: usize = 8192;
+
 /// Bytes read at once while sniffing: a ClientHello with a post-quantum key share fits.
 const SNIFF_BYTES: usize = 4096;
 
@@ -50,18 +53,35 @@ pub fn sniff(bytes: &[u8]) -> Sniffed {
     sniff_http1(bytes)
 }
 
-/// A method, a space, and what a request target begins with.
+/// A whole request line: method, target and version (RFC 9112 section 3). Less would not do: `get hello`
+/// is memcached's, `HELO host` a mail client's.
 fn sniff_http1(bytes: &[u8]) -> Sniffed {
+    const VERSION: &[u8] = b"HTTP/1.";
     let method = bytes.iter().take_while(|byte| byte.is_ascii_alphabetic() || **byte == b'-').count();
     if method == 0 || method > METHOD_BYTES_MAX {
         return Sniffed::Other;
     }
-    match (bytes.get(method), bytes.get(method + 1)) {
-        (None, _) => Sniffed::NeedMore,
-        (Some(b' '), None) => Sniffed::NeedMore,
-        (Some(b' '), Some(b'/' | b'*' | b'h' | b'H')) => Sniffed::Http1,
-        (Some(b' '), Some(_)) if &bytes[..method] == b"CONNECT" => Sniffed::Http1,
-        _ => Sniffed::Other,
+    let target = match bytes[method..].split_first() {
+        None => return Sniffed::NeedMore,
+        Some((b' ', rest)) => rest,
+        Some(_) => return Sniffed::Other,
+    };
+    let length = target.iter().take_while(|byte| **byte > b' ' && **byte != 0x7f).count();
+    if length > TARGET_BYTES_MAX {
+        return Sniffed::Http1;
+    }
+    match target[length..].split_first() {
+        None => Sniffed::NeedMore,
+        Some((b' ', version)) if length > 0 => {
+            if version.starts_with(VERSION) {
+                Sniffed::Http1
+            } else if VERSION.starts_with(version) {
+                Sniffed::NeedMore
+            } else {
+                Sniffed::Other
+            }
+        }
+        Some(_) => Sniffed::Other,
     }
 }
 

@@ -29,6 +29,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often idle upstream connections are looked through.
 const POOL_SWEEP: Duration = Duration::from_secs(10);
 
+/// How long a pod that leaves is still accepted for: what the kernel has accepted for it must not be reset.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// A captured pod's share for one worker.
 pub struct Assignment {
     /// The pod.
@@ -122,7 +125,9 @@ async fn run(context: Rc<WorkerContext>, mut commands: mpsc::UnboundedReceiver<C
                     match ServedPod::start(assignment, &context) {
                         Ok(served) => {
                             // Replacing one ends its accepting, not its connections.
-                            pods.insert(name, served);
+                            if let Some(before) = pods.insert(name, served) {
+                                before.retire();
+                            }
                         }
                         Err(error) => tracing::error!(pod = %name, %error, "cannot accept connections of a pod"),
                     }
@@ -130,6 +135,7 @@ async fn run(context: Rc<WorkerContext>, mut commands: mpsc::UnboundedReceiver<C
                 Some(Command::Leave(name)) => {
                     if let Some(served) = pods.remove(&name) {
                         context.pool.forget(served.cookie);
+                        served.retire();
                     }
                 }
                 None => return,
@@ -156,6 +162,16 @@ impl ServedPod {
             tokio::task::spawn_local(accept(inbound, pod, inbound::serve)),
         ];
         Ok(Self { cookie, accepting })
+    }
+}
+
+impl ServedPod {
+    /// Accepts what has arrived, and no more comes: the kernel has been told before.
+    fn retire(self) {
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(FAREWELL).await;
+            drop(self);
+        });
     }
 }
 

@@ -12,7 +12,9 @@ pub enum EbpfError {
     #[error("no cgroup2 file system is mounted: mount one (mount -t cgroup2 none /sys/fs/cgroup/unified)")]
     NoCgroup2,
     /// The pin directory is not usable.
-    #[error("cannot use {path} for pinned maps and links: {source}; is a bpf file system mounted there (mount -t bpf bpf /sys/fs/bpf)?")]
+    #[error(
+        "cannot use {path} for pinned maps and links: {source}; is a bpf file system mounted there (mount -t bpf bpf /sys/fs/bpf)?"
+    )]
     PinDirectory {
         /// Directory.
         path: PathBuf,
@@ -58,7 +60,9 @@ pub enum EbpfError {
         source: io::Error,
     },
     /// The namespace does not hold the pod's address: it belongs to somebody else.
-    #[error("network namespace {netns} has none of the pod's addresses ({addresses}): not capturing what may be another pod")]
+    #[error(
+        "network namespace {netns} has none of the pod's addresses ({addresses}): not capturing what may be another pod"
+    )]
     NotThePods {
         /// Its path.
         netns: PathBuf,

@@ -12,14 +12,13 @@ use aya::{
     maps::{HashMap, LpmTrie, Map, MapData, SkStorage, SockHash},
     programs::{CgroupAttachMode, CgroupSockAddr, links::FdLink},
 };
-use weft_ebpf_common::{ExemptKind, ListenerKey, NetKey, PodRecord, PortKey};
+use weft_ebpf_common::{ExemptKind, ListenerKey, LocalKey, NetKey, PodRecord, PortKey};
 
 use super::{EbpfError, object, pin::PinDirectory};
 use crate::dataplane::Exempt;
 
 /// Maps that all programs share, by pin.
-const MAPS: [&str; 7] =
-    ["PODS", "LISTENERS", "EXCLUDED_PORTS", "EXCLUDED_NETS", "INCLUDED_NETS", "LOCAL", "EXEMPT"];
+const MAPS: [&str; 7] = ["PODS", "LISTENERS", "EXCLUDED_PORTS", "EXCLUDED_NETS", "INCLUDED_NETS", "LOCAL", "EXEMPT"];
 
 /// The connect hooks: program and name of its pinned link.
 const CONNECT_HOOKS: [(&str, &str); 2] = [("weft_connect4", "connect4"), ("weft_connect6", "connect6")];
@@ -57,8 +56,7 @@ impl Kernel {
         };
         let cgroup = open_root_cgroup()?;
         for (program, link) in CONNECT_HOOKS {
-            attach_connect(&mut ebpf, program, &cgroup)
-                .and_then(|attached| pins.replace_link(link, attached))?;
+            attach_connect(&mut ebpf, program, &cgroup).and_then(|attached| pins.replace_link(link, attached))?;
         }
         Ok(Self { maps: Mutex::new(maps), pins })
     }
@@ -68,10 +66,18 @@ impl Kernel {
     /// # Errors
     /// When the pinned map is gone.
     pub fn exempter(&self) -> Result<Box<dyn Exempt>, EbpfError> {
-        let map = |source| EbpfError::Map { map: "EXEMPT", source };
-        let data = MapData::from_pin(self.pins.map("EXEMPT")).map_err(map)?;
-        let storage = SkStorage::try_from(Map::SkStorage(data)).map_err(map)?;
-        Ok(Box::new(Exempter(storage)))
+        let sockets = self.pinned("EXEMPT", |data| SkStorage::try_from(Map::SkStorage(data)))?;
+        let local = self.pinned("LOCAL", |data| HashMap::try_from(Map::LruHashMap(data)))?;
+        Ok(Box::new(Exempter { sockets, local }))
+    }
+
+    fn pinned<T>(
+        &self,
+        map: &'static str,
+        typed: impl FnOnce(MapData) -> Result<T, aya::maps::MapError>,
+    ) -> Result<T, EbpfError> {
+        let opened = MapData::from_pin(self.pins.map(map)).and_then(typed);
+        opened.map_err(|source| EbpfError::Map { map, source })
     }
 
     /// Detaches everything and removes all pins.
@@ -158,10 +164,18 @@ fn open_root_cgroup() -> Result<File, EbpfError> {
     File::open(&path).map_err(|source| EbpfError::PinDirectory { path, source })
 }
 
-struct Exempter(SkStorage<MapData, u32>);
+struct Exempter {
+    sockets: SkStorage<MapData, u32>,
+    local: HashMap<MapData, LocalKey, u32>,
+}
 
 impl Exempt for Exempter {
     fn exempt(&mut self, socket: &dyn AsRawFd, kind: ExemptKind) -> std::io::Result<()> {
-        self.0.insert(&socket.as_raw_fd(), kind as u32, 0).map_err(std::io::Error::other)
+        self.sockets.insert(&socket.as_raw_fd(), kind as u32, 0).map_err(std::io::Error::other)
+    }
+
+    fn forget(&mut self, connection: &LocalKey) {
+        // Not there when the connect never reached the hook, or the map was full of newer ones.
+        let _ = self.local.remove(connection);
     }
 }

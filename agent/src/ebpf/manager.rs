@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use tokio::sync::{mpsc, watch};
@@ -29,9 +29,6 @@ use crate::{
 /// How often failed pods are tried again, and captured ones are proven anew.
 const RETRY: Duration = Duration::from_secs(2);
 const PROVE: Duration = Duration::from_secs(60);
-
-/// How long the capture route of a released pod stays for the connections that still use it.
-const ROUTE_LINGER: Duration = Duration::from_secs(60);
 
 /// What is known of a pod's capture.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -84,7 +81,8 @@ pub struct Manager {
     node: Arc<str>,
     outputs: Outputs,
     captured: HashMap<Named, Captured>,
-    lingering: Vec<(Instant, CapturedPod)>,
+    /// Pods that have left while connections still run through the agent.
+    lingering: Vec<Captured>,
     states: States,
     leftovers: Leftovers,
 }
@@ -92,6 +90,13 @@ pub struct Manager {
 struct Captured {
     workload: Arc<Workload>,
     pod: CapturedPod,
+}
+
+impl Captured {
+    /// Is it no longer what the world says?
+    fn is_outdated(&self, now: &Workload) -> bool {
+        self.workload.capture != now.capture || self.workload.addresses != now.addresses
+    }
 }
 
 impl Manager {
@@ -153,49 +158,59 @@ impl Manager {
             .filter(|workload| workload.node == self.node && matches!(workload.enrolment, Enrolment::Enrolled))
             .map(|workload| (&workload.pod, workload))
             .collect();
-        // An identity is published before the first connection of its pod can arrive.
-        let identities: BTreeSet<SpiffeId> = wanted.values().map(|workload| workload.identity.clone()).collect();
-        self.outputs.wanted.send_if_modified(|now| {
-            let changed = *now != identities;
-            *now = identities;
-            changed
-        });
         let gone: Vec<Named> = self
             .captured
             .iter()
-            .filter(|(name, captured)| {
-                !wanted.get(name).is_some_and(|workload| is_same_capture(&captured.workload, workload))
-                    || !captured.pod.netns.is_current()
-            })
+            .filter(|(name, captured)| !wanted.contains_key(name) || !captured.pod.netns.is_current())
             .map(|(name, _)| name.clone())
             .collect();
         for name in gone {
             self.release(&name);
         }
+        self.remove_unused_routes();
+        // An identity is published before the first connection of its pod can arrive.
+        self.publish_identities(wanted.values().copied());
         self.write_down(wanted.values().copied());
         for (name, workload) in &wanted {
-            if !self.captured.contains_key(*name) {
+            if self.captured.get(*name).is_none_or(|captured| captured.is_outdated(workload)) {
                 self.capture(workload);
             }
         }
         self.states.retain(|name, _| wanted.contains_key(name));
-        self.remove_old_routes();
         self.publish();
     }
 
     /// Notes whose namespaces are changed, before they are: an agent that is killed cannot do so after.
     fn write_down<'a>(&mut self, wanted: impl Iterator<Item = &'a Arc<Workload>>) {
-        let released = self.lingering.iter().map(|(_, pod)| pod.leftover());
+        let released = self.lingering.iter().map(|captured| captured.pod.leftover());
         self.leftovers.keep(wanted.filter_map(|workload| Leftover::of(workload)).chain(released).collect());
     }
 
+    /// Identities of the pods that are captured, and of those that left and still have connections.
+    fn publish_identities<'a>(&'a self, wanted: impl Iterator<Item = &'a Arc<Workload>>) {
+        let lingering = self.lingering.iter().map(|captured| &captured.workload);
+        let identities: BTreeSet<SpiffeId> =
+            wanted.chain(lingering).map(|workload| workload.identity.clone()).collect();
+        self.outputs.wanted.send_if_modified(|now| {
+            let changed = *now != identities;
+            *now = identities;
+            changed
+        });
+    }
+
+    /// Captures a pod, or captures it anew as the world now asks: then nothing passes in between, and
+    /// when it fails the earlier capture stays.
     fn capture(&mut self, workload: &Arc<Workload>) {
         let name = workload.pod.clone();
         let state = match self.try_capture(workload) {
             Ok(pod) => {
                 let state = probe::prove(&pod.netns, &workload.capture);
                 tracing::info!(pod = %name, cookie = pod.netns.cookie(), ?state, "pod is captured");
-                self.captured.insert(name.clone(), Captured { workload: workload.clone(), pod });
+                let capture = workload.capture.clone();
+                let before = self.captured.insert(name.clone(), Captured { workload: workload.clone(), pod });
+                if let Some(before) = before {
+                    before.pod.remove_exclusions(&self.kernel, &capture);
+                }
                 state
             }
             Err(error) => {
@@ -209,11 +224,19 @@ impl Manager {
         self.states.insert(name, state);
     }
 
-    fn try_capture(&self, workload: &Arc<Workload>) -> Result<CapturedPod, EbpfError> {
+    fn try_capture(&mut self, workload: &Arc<Workload>) -> Result<CapturedPod, EbpfError> {
         let Prepared { listeners, stats, pod } = CapturedPod::prepare(workload, self.workers.count())?;
+        let mut before = self.captured.get(&workload.pod).map(|captured| captured.pod.netns.cookie());
+        if before.is_some_and(|cookie| cookie != pod.netns.cookie()) {
+            // The pod has moved to another namespace, which has its address.
+            self.release(&workload.pod);
+            before = None;
+        }
         if let Err(error) = pod.capture(&self.kernel, &listeners) {
-            pod.release(&self.kernel);
-            let _ = pod.remove_route();
+            if before.is_none() {
+                pod.release(&self.kernel);
+                let _ = pod.remove_route();
+            }
             return Err(error);
         }
         for (index, pair) in listeners.into_iter().enumerate() {
@@ -238,21 +261,23 @@ impl Manager {
         let netns = captured.pod.netns.clone();
         let _ = self.outputs.stats.send(StatsListener { pod: name.clone(), netns, listener: None });
         tracing::info!(pod = %name, "pod is released");
-        // Connections that run through the agent need their route until they end.
-        self.lingering.push((Instant::now(), captured.pod));
+        self.lingering.push(captured);
     }
 
-    fn remove_old_routes(&mut self) {
+    /// Connections that run through the agent need their route until they end. Each of them holds the
+    /// pod's namespace; so does the worker until it has accepted what had arrived.
+    fn remove_unused_routes(&mut self) {
         let live: BTreeSet<u64> = self.captured.values().map(|captured| captured.pod.netns.cookie()).collect();
-        self.lingering.retain(|(since, pod)| {
+        self.lingering.retain(|Captured { pod, .. }| {
             if live.contains(&pod.netns.cookie()) {
+                // It has entered again, with the same route.
                 return false;
             }
-            let keep = since.elapsed() < ROUTE_LINGER;
-            if !keep && let Err(error) = pod.remove_route() {
+            let in_use = Arc::strong_count(&pod.netns) > 1;
+            if !in_use && let Err(error) = pod.remove_route() {
                 tracing::warn!(netns = %pod.netns.path().display(), %error, "cannot remove a capture route");
             }
-            keep
+            in_use
         });
     }
 
@@ -288,7 +313,7 @@ impl Manager {
         for name in names {
             self.release(&name);
         }
-        let routes = self.lingering.drain(..).map(|(_, pod)| pod).collect();
+        let routes = self.lingering.drain(..).map(|captured| captured.pod).collect();
         Released { kernel: Some(self.kernel.clone()), routes, leftovers: Some(self.leftovers) }
     }
 }
@@ -320,9 +345,4 @@ impl Released {
             leftovers.end();
         }
     }
-}
-
-/// Does a change of the pod leave its capture as it is?
-fn is_same_capture(before: &Workload, now: &Workload) -> bool {
-    before.capture == now.capture && before.addresses == now.addresses
 }

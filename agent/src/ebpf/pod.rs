@@ -64,8 +64,7 @@ impl CapturedPod {
             let addresses = workload.addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
             return Err(EbpfError::NotThePods { netns: name.into(), addresses });
         }
-        let route =
-            CaptureRoute { mark: CAPTURE_MARK, table: CAPTURE_TABLE, addresses: workload.addresses.clone() };
+        let route = CaptureRoute { mark: CAPTURE_MARK, table: CAPTURE_TABLE, addresses: workload.addresses.clone() };
         route.install(&netns).map_err(failed)?;
         let mut listeners = Vec::with_capacity(workers);
         for _ in 0..workers {
@@ -112,16 +111,22 @@ impl CapturedPod {
     /// Turns capture off. Connections that run through the agent go on: their route stays until
     /// [`Self::remove_route`].
     pub fn release(&self, kernel: &Kernel) {
+        forget(kernel, self.netns.cookie());
+        self.remove_exclusions(kernel, &Capture::default());
+    }
+
+    /// Removes what this capture excluded and `keep`, the one that follows it in the same namespace, does not.
+    pub fn remove_exclusions(&self, kernel: &Kernel, keep: &Capture) {
         let cookie = self.netns.cookie();
-        forget(kernel, cookie);
         let mut maps = kernel.maps();
-        for (direction, port) in self.excluded_ports() {
+        let kept: Vec<(Direction, u16)> = excluded_ports(keep).collect();
+        for (direction, port) in excluded_ports(&self.capture).filter(|entry| !kept.contains(entry)) {
             let _ = maps.excluded_ports.remove(&PortKey { cookie, direction: direction as u32, port: port.into() });
         }
-        for net in &self.capture.exclude_outbound_nets {
+        for net in self.capture.exclude_outbound_nets.iter().filter(|net| !keep.exclude_outbound_nets.contains(net)) {
             let _ = maps.excluded_nets.remove(&net_key(cookie, net));
         }
-        for net in &self.capture.include_outbound_nets {
+        for net in self.capture.include_outbound_nets.iter().filter(|net| !keep.include_outbound_nets.contains(net)) {
             let _ = maps.included_nets.remove(&net_key(cookie, net));
         }
     }
@@ -155,11 +160,9 @@ impl CapturedPod {
     fn write_exclusions(&self, kernel: &Kernel) -> Result<(), EbpfError> {
         let cookie = self.netns.cookie();
         let mut maps = kernel.maps();
-        for (direction, port) in self.excluded_ports() {
+        for (direction, port) in excluded_ports(&self.capture) {
             let key = PortKey { cookie, direction: direction as u32, port: port.into() };
-            maps.excluded_ports
-                .insert(key, 1, 0)
-                .map_err(|source| EbpfError::Map { map: "EXCLUDED_PORTS", source })?;
+            maps.excluded_ports.insert(key, 1, 0).map_err(|source| EbpfError::Map { map: "EXCLUDED_PORTS", source })?;
         }
         for net in &self.capture.exclude_outbound_nets {
             maps.excluded_nets
@@ -175,13 +178,13 @@ impl CapturedPod {
     }
 
     fn has_exclusions(&self) -> bool {
-        self.excluded_ports().next().is_some() || !self.capture.exclude_outbound_nets.is_empty()
+        excluded_ports(&self.capture).next().is_some() || !self.capture.exclude_outbound_nets.is_empty()
     }
+}
 
-    fn excluded_ports(&self) -> impl Iterator<Item = (Direction, u16)> + '_ {
-        let outbound = self.capture.exclude_outbound_ports.iter().map(|port| (Direction::Outbound, *port));
-        outbound.chain(self.capture.exclude_inbound_ports.iter().map(|port| (Direction::Inbound, *port)))
-    }
+fn excluded_ports(capture: &Capture) -> impl Iterator<Item = (Direction, u16)> + '_ {
+    let outbound = capture.exclude_outbound_ports.iter().map(|port| (Direction::Outbound, *port));
+    outbound.chain(capture.exclude_inbound_ports.iter().map(|port| (Direction::Inbound, *port)))
 }
 
 /// Takes a namespace out of capture: first the record (both hooks then leave it alone), then the rest.

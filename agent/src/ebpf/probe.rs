@@ -10,7 +10,10 @@ use std::{
 use weft_model::workload::Capture;
 
 use super::manager::CaptureState;
-use crate::{dataplane::probe::{ANSWER, PROBE_ADDRESS}, net::Netns};
+use crate::{
+    dataplane::probe::{ANSWER, PROBE_ADDRESS},
+    net::Netns,
+};
 
 /// How long the probe may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -34,9 +37,5 @@ fn ask(address: SocketAddr) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
-    if answer == ANSWER {
-        Ok(())
-    } else {
-        Err(io::Error::other("somebody else answered at the probe's address"))
-    }
+    if answer == ANSWER { Ok(()) } else { Err(io::Error::other("somebody else answered at the probe's address")) }
 }

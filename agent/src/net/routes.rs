@@ -127,8 +127,13 @@ impl CaptureRoute {
 
     async fn delete(&self, handle: &Handle) -> io::Result<()> {
         for version in [IpVersion::V4, IpVersion::V6] {
-            let rules: Vec<RuleMessage> =
-                handle.rule().get(version).execute().try_collect().await.map_err(|error| failed("list rules", error))?;
+            let rules: Vec<RuleMessage> = handle
+                .rule()
+                .get(version)
+                .execute()
+                .try_collect()
+                .await
+                .map_err(|error| failed("list rules", error))?;
             for rule in rules.into_iter().filter(|rule| self.is_our_rule(rule)) {
                 let deleted = handle.rule().del(rule).execute().await;
                 ignore(deleted, libc::ENOENT, "cannot remove the capture rule")?;

@@ -87,11 +87,18 @@ pub fn upstream(netns: &Netns, destination: SocketAddr) -> io::Result<Socket> {
 
 /// A socket inside the pod that will dial the pod's own application in the name of `client`: bound
 /// to the client's address (it need not be local: `IP_TRANSPARENT`) and to `source_port`, marked so
-/// that the application's answers come back to it.
+/// that the application's answers come back to it. `by_loopback` binds it to `lo`: its packets are then
+/// told from those that come from outside. For addresses that are not the pod's own only.
 ///
 /// # Errors
 /// The failing call's error; `AddrInUse` asks for another port.
-pub fn application(netns: &Netns, client: IpAddr, source_port: u16, mark: u32) -> io::Result<Socket> {
+pub fn application(
+    netns: &Netns,
+    client: IpAddr,
+    source_port: u16,
+    mark: u32,
+    by_loopback: bool,
+) -> io::Result<Socket> {
     netns.enter(|| {
         let (domain, level, option) = match client {
             IpAddr::V4(_) => (Domain::IPV4, libc::SOL_IP, libc::IP_TRANSPARENT),
@@ -100,6 +107,9 @@ pub fn application(netns: &Netns, client: IpAddr, source_port: u16, mark: u32) -
         let socket = tcp_socket(domain)?;
         set_option(&socket, level, option, 1)?;
         socket.set_mark(mark)?;
+        if by_loopback {
+            socket.bind_device(Some(b"lo"))?;
+        }
         // Lets the port be used again beside connections that are on their way out.
         socket.set_reuse_address(true)?;
         socket.set_tcp_nodelay(true)?;

@@ -97,7 +97,12 @@ impl Stream {
     ///
     /// A TLS peer that closes without saying so (`close_notify`) counts as having ended when
     /// `lenient`: HTTP knows its own ends, opaque bytes do not (RFC 8446 section 6.1).
-    pub fn poll_fill(&mut self, cx: &mut Context<'_>, buf: &mut bytes::BytesMut, limit: usize) -> Poll<io::Result<usize>> {
+    pub fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut bytes::BytesMut,
+        limit: usize,
+    ) -> Poll<io::Result<usize>> {
         use bytes::BufMut;
         buf.reserve(limit);
         let length = {

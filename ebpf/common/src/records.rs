@@ -82,10 +82,14 @@ pub struct LocalKey {
 pub enum ExemptKind {
     /// Leaves the pod for another one.
     Upstream = 1,
-    /// Goes to the pod's own application: passes socket lookup untouched.
+    /// Goes to the pod's own application in the name of somebody else: passes socket lookup untouched. Its
+    /// socket is bound to `lo`, so that no packet from outside can pass for it.
     Application = 2,
     /// The pod reaches itself through its own Service: goes to the inbound listener like any client.
     Hairpin = 3,
+    /// Goes to the pod's own application in the name of the pod itself. Not bound to `lo` (the answers to an
+    /// address of the pod's own do not come by it); nobody outside can have such an address as its source.
+    OwnApplication = 4,
 }
 
 const _: () = {

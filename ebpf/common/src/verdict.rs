@@ -35,7 +35,11 @@ pub enum ConnectVerdict {
 #[inline(always)]
 pub fn connect_verdict(facts: &ConnectFacts) -> ConnectVerdict {
     if facts.exempt != 0 {
-        return if facts.exempt == ExemptKind::Upstream as u32 { ConnectVerdict::Pass } else { ConnectVerdict::PassLocal };
+        return if facts.exempt == ExemptKind::Upstream as u32 {
+            ConnectVerdict::Pass
+        } else {
+            ConnectVerdict::PassLocal
+        };
     }
     let captured_protocol = facts.protocol == IPPROTO_TCP || facts.protocol == IPPROTO_MPTCP;
     if !captured_protocol || facts.destination.is_local_only() || facts.excluded {
@@ -81,7 +85,12 @@ pub fn lookup_verdict(facts: &LookupFacts) -> LookupVerdict {
     if facts.protocol != IPPROTO_TCP || facts.local.is_local_only() || facts.remote.is_local_only() {
         return LookupVerdict::Pass;
     }
-    if facts.noted == ExemptKind::Application as u32 {
+    // The note lives as long as the agent is connecting: without the interface, a packet from outside with
+    // the same ports could use it.
+    let from_loopback = facts.ingress_ifindex == LOOPBACK_IFINDEX;
+    if facts.noted == ExemptKind::OwnApplication as u32
+        || (facts.noted == ExemptKind::Application as u32 && from_loopback)
+    {
         return LookupVerdict::Pass;
     }
     if facts.noted == ExemptKind::Hairpin as u32 {
@@ -90,7 +99,7 @@ pub fn lookup_verdict(facts: &LookupFacts) -> LookupVerdict {
     if facts.local == facts.remote {
         return LookupVerdict::Pass;
     }
-    if facts.ingress_ifindex == LOOPBACK_IFINDEX {
+    if from_loopback {
         return LookupVerdict::Steer(Direction::Outbound);
     }
     inbound(facts)

@@ -158,7 +158,7 @@ impl<'a> Client<'a> {
         chosen_address: Option<SocketAddr>,
     ) -> Destination {
         let mut destination = Destination {
-            to: configured.map(|one| configured_words(one)).unwrap_or_default(),
+            to: configured.map(configured_words).unwrap_or_default(),
             share: branch.share,
             chosen: branch.chosen,
             endpoints: Vec::new(),

@@ -50,6 +50,9 @@ pub(super) fn judge(
             let outcome = match arrival.principal {
                 // Only a DestinationRule's ISTIO_MUTUAL leads here.
                 Some(_) => reset("the mTLS handshake fails, as nobody answers it there".to_owned()),
+                None if snapshot.service_by_vip(arrival.address.ip()).is_some() => {
+                    reset(format!("nothing listens on {}, as the Service has no such port", arrival.address))
+                }
                 None => delivered(arrival),
             };
             (server, outcome)

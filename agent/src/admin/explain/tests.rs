@@ -284,6 +284,7 @@ fn a_port_declared_tcp_takes_a_request_as_bytes_and_says_so() {
 #[test]
 fn a_port_that_the_service_lacks_is_said() {
     let it = ask(&sentences(), "http://name:5001/");
+    assert_eq!(it.outcome.end, End::Reset);
     assert_eq!(it.notes, ["Service default/name has no port 5001; it has 5000"]);
 }
 

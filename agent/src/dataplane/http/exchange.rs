@@ -16,8 +16,8 @@ use tokio::io::AsyncWrite;
 
 use super::Wire;
 use crate::dataplane::http1::{
-    AnswerTo, BodyError, BodyLength, BodyReader, HeadError, Parse, ResponseEdits, ResponseHead, ResponseParser, Version,
-    write_response_head,
+    AnswerTo, BodyError, BodyLength, BodyReader, HeadError, Parse, ResponseEdits, ResponseHead, ResponseParser,
+    Version, write_response_head,
 };
 
 /// Bytes of a body in flight in one direction.
@@ -227,6 +227,8 @@ impl<'a, A: AnswerHook> Exchange<'a, A> {
             if self.upstream.buffer.is_empty() || matches!(self.response.phase, Phase::Head) {
                 // A head may be complete already; parse before reading more.
                 if !self.upstream.buffer.is_empty() && self.parse_head()? {
+                    // Also without a byte of body: then the response is complete, and nothing follows.
+                    self.advance_response()?;
                     continue;
                 }
                 match self.upstream.stream.poll_fill(cx, &mut self.upstream.buffer, CHUNK_BYTES) {

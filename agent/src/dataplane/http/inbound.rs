@@ -11,14 +11,7 @@ use weft_model::{
     workload::Named,
 };
 
-use super::{
-    Choice, Hop, Wire,
-    exchange::AnswerHook,
-    outbound::RequestHeaders,
-    record::Record,
-    serve::Reply,
-    trace,
-};
+use super::{Choice, Hop, Wire, exchange::AnswerHook, outbound::RequestHeaders, record::Record, serve::Reply, trace};
 use crate::dataplane::{
     dial::DialError,
     event::{ConnectionInfo, Party, Reporter},
@@ -75,6 +68,11 @@ impl InboundHop {
         })
     }
 
+    /// Has the client proved who it is, where it must?
+    fn is_proved(&self, view: &View) -> bool {
+        self.client.principal.is_some() || view.policy.mtls_mode(self.client.destination.port()) != MtlsMode::Strict
+    }
+
     async fn connect(&mut self, fresh: bool) -> Result<Wire, DialError> {
         let kept = if fresh { None } else { self.idle.take() };
         let wire = match kept.and_then(|mut wire| wire.is_quiet().then_some(wire)) {
@@ -125,8 +123,7 @@ fn policy_name(policy: &Named, rule: usize) -> String {
 pub fn service_meant(view: &View, destination: SocketAddr, authority: &str) -> Option<(Arc<Service>, u16)> {
     let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).to_ascii_lowercase();
     let means = |service: &Service| {
-        host == *service.host
-            || service.host.strip_prefix(&*host).is_some_and(|rest| rest.starts_with('.'))
+        host == *service.host || service.host.strip_prefix(&*host).is_some_and(|rest| rest.starts_with('.'))
     };
     let mut leading: Vec<_> = view.snapshot.services_at(destination).collect();
     leading.sort_by(|a, b| (!means(a.0), &a.0.host).cmp(&(!means(b.0), &b.0.host)));
@@ -165,6 +162,11 @@ impl Hop for InboundHop {
             let answer = Answer::RBAC_DENIED;
             tracing::debug!(pod = %self.pod.name, peer = %self.client.peer, access = ?verdict.access, "request denied");
             return Choice::Reply(Reply { status: answer.status, body: answer.body.to_owned() });
+        }
+        if head.method() == "CONNECT" {
+            // What follows it would be judged by nobody; a proxy in the mesh declares its port to be TCP.
+            "connect_not_supported".clone_into(&mut record.details);
+            return Choice::Reply(Reply { status: 501, body: String::new() });
         }
         // Our own names and values are valid.
         if let Ok(id) = trace::complete(head, &mut edits.headers) {
@@ -215,8 +217,17 @@ impl Hop for InboundHop {
     }
 
     fn is_welcome(&mut self) -> bool {
-        let Some(view) = self.pod.view() else { return false };
-        let strict = view.policy.mtls_mode(self.client.destination.port()) == MtlsMode::Strict;
-        !strict || self.client.principal.is_some()
+        self.pod.view().is_some_and(|view| self.is_proved(&view))
+    }
+
+    async fn revoked(&self, head: &RequestHead) {
+        let mut snapshots = self.pod.worker.shared.snapshot.clone();
+        while snapshots.changed().await.is_ok() {
+            let allowed = |view: &View| self.is_proved(view) && self.judge(view, head).access.is_allowed();
+            if !self.pod.view().is_some_and(|view| allowed(&view)) {
+                return;
+            }
+        }
+        std::future::pending().await
     }
 }

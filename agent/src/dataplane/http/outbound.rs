@@ -9,13 +9,7 @@ use weft_model::{
     request::{Headers, Request},
 };
 
-use super::{
-    Choice, Hop, Wire,
-    exchange::AnswerHook,
-    record::Record,
-    serve::Reply,
-    trace,
-};
+use super::{Choice, Hop, Wire, exchange::AnswerHook, record::Record, serve::Reply, trace};
 use crate::{
     dataplane::{
         dial::DialError,
@@ -160,10 +154,7 @@ impl OutboundHop {
                 workload: Some(view.workload.clone()),
                 principal: mutual_tls.then(|| view.workload.identity.clone()),
             },
-            destination: Party {
-                workload: forward.and_then(|forward| forward.workload.clone()),
-                principal: expected,
-            },
+            destination: Party { workload: forward.and_then(|forward| forward.workload.clone()), principal: expected },
             cluster: self.cluster.clone(),
             mutual_tls,
             sni: None,
@@ -260,5 +251,10 @@ impl Hop for OutboundHop {
 
     fn is_welcome(&mut self) -> bool {
         self.pod.view().is_some()
+    }
+
+    async fn revoked(&self, _head: &RequestHead) {
+        // Enforcement is the server's side.
+        std::future::pending().await
     }
 }

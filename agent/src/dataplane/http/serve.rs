@@ -68,6 +68,8 @@ pub trait Hop: AnswerHook {
     fn report(&mut self, record: Record);
     /// May this client's connection still be served? Asked between requests.
     fn is_welcome(&mut self) -> bool;
+    /// Resolves when a change of the world forbids what `head` was allowed. Asked while a tunnel lives.
+    async fn revoked(&self, head: &RequestHead);
 }
 
 /// Serves a client until it leaves, breaks the protocol, or the agent drains.
@@ -94,7 +96,7 @@ pub async fn serve<H: Hop>(mut downstream: Wire, hop: &mut H, shared: &Shared) {
                 reset_on_close(&downstream.stream);
                 return;
             }
-            Next::Tunnel(upstream) => return tunnel(downstream, upstream).await,
+            Next::Tunnel(upstream) => return tunnel(downstream, upstream, hop.revoked(&head)).await,
         }
     }
 }
@@ -256,7 +258,8 @@ async fn failed<H: Hop>(
             record.flags.push(ResponseFlag::UpstreamConnectionTermination);
             record.details = "upstream_reset_before_response_started{connection_termination}".to_owned();
             record.upstream_failure = error.to_string();
-            let body = "upstream connect error or disconnect/reset before headers. reset reason: connection termination";
+            let body =
+                "upstream connect error or disconnect/reset before headers. reset reason: connection termination";
             answer(downstream, hop, head, record, &Reply { status: 503, body: body.to_owned() }).await
         }
         Failure::BadResponse(error) => {
@@ -358,10 +361,14 @@ async fn close(mut downstream: Wire) {
     let _ = tokio::time::timeout(LINGER, draining).await;
 }
 
-/// The rest of both connections belongs to another protocol.
-async fn tunnel(downstream: Wire, upstream: Wire) {
+/// The rest of both connections belongs to another protocol, for as long as it is allowed.
+async fn tunnel(downstream: Wire, upstream: Wire, revoked: impl Future<Output = ()>) {
     let mut relay = Relay::new(downstream.stream, upstream.stream, downstream.buffer, upstream.buffer);
-    if relay.run().await.is_err() {
+    let ended = tokio::select! {
+        ended = relay.run() => ended.is_ok(),
+        () = revoked => false,
+    };
+    if !ended {
         reset_on_close(&relay.downstream);
         reset_on_close(&relay.upstream);
     }

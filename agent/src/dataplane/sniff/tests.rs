@@ -14,12 +14,26 @@ fn tells_protocols_apart() {
         (b"\x16\x03\x01\x02\x00\x01", Sniffed::Tls),
         (b"\x16\x02", Sniffed::Other),
         (b"SET key value\r\n", Sniffed::Other),
+        (b"get hello\r\n", Sniffed::Other),
+        (b"HELO host.example\r\n", Sniffed::Other),
+        (b"GET /\r\n", Sniffed::Other),
+        (b"GET  HTTP/1.1\r\n", Sniffed::Other),
+        (b"GET / HTTP/3\r\n", Sniffed::Other),
         (b"*1\r\n$4\r\nPING\r\n", Sniffed::Other),
         (b"\x00\x00\x00\x08", Sniffed::Other),
         (b"AVERYLONGWORDTHATISNOMETHODATALL ", Sniffed::Other),
     ] {
         assert_eq!(sniff(bytes), expected, "{}", bytes.escape_ascii());
     }
+}
+
+#[test]
+fn an_endless_target_is_a_request_and_is_not_waited_for() {
+    let mut line = b"GET /".to_vec();
+    line.resize(TARGET_BYTES_MAX, b'a');
+    assert_eq!(sniff(&line), Sniffed::NeedMore);
+    line.resize(2 * TARGET_BYTES_MAX, b'a');
+    assert_eq!(sniff(&line), Sniffed::Http1);
 }
 
 #[test]

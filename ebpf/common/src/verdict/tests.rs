@@ -50,7 +50,7 @@ fn connects_that_are_not_ours_pass_even_without_agent() {
 fn the_agents_own_sockets_pass_and_those_to_the_pod_itself_are_noted() {
     let upstream = ConnectFacts { exempt: ExemptKind::Upstream as u32, ..connect() };
     assert_eq!(connect_verdict(&upstream), ConnectVerdict::Pass);
-    for kind in [ExemptKind::Application, ExemptKind::Hairpin] {
+    for kind in [ExemptKind::Application, ExemptKind::Hairpin, ExemptKind::OwnApplication] {
         assert_eq!(connect_verdict(&ConnectFacts { exempt: kind as u32, ..connect() }), ConnectVerdict::PassLocal);
     }
 }
@@ -68,8 +68,16 @@ fn a_pod_reaching_itself_does_not_loop() {
     assert_eq!(lookup_verdict(&own), LookupVerdict::Pass);
     let hairpin = LookupFacts { noted: ExemptKind::Hairpin as u32, ..own };
     assert_eq!(lookup_verdict(&hairpin), LookupVerdict::Steer(Direction::Inbound));
-    let application = LookupFacts { noted: ExemptKind::Application as u32, ..syn() };
+    let application = LookupFacts { noted: ExemptKind::OwnApplication as u32, ..own };
     assert_eq!(lookup_verdict(&application), LookupVerdict::Pass);
+}
+
+#[test]
+fn the_agents_note_serves_the_agent_only() {
+    let noted = LookupFacts { noted: ExemptKind::Application as u32, ..syn() };
+    let agents = LookupFacts { ingress_ifindex: LOOPBACK_IFINDEX, ..noted };
+    assert_eq!(lookup_verdict(&agents), LookupVerdict::Pass);
+    assert_eq!(lookup_verdict(&noted), LookupVerdict::Steer(Direction::Inbound), "the same ports, from outside");
 }
 
 #[test]

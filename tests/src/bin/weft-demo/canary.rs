@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use weft_testbed::Pod;
 
 use crate::Effort;
@@ -61,7 +61,9 @@ fn with_weights(v1: u8, v2: u8) -> Result<String> {
 fn split(town: &Town, effort: Effort, wanted: u8, show: &mut Show) -> Result<f64> {
     let answers = town.client.get_many(URL, &[], effort.split, PARALLEL);
     let good = answers.count(|answer| answer.status == 200);
-    ensure!(good == effort.split, "{good} of {} requests succeeded: {:?}", effort.split, answers.summary());
+    if good != effort.split {
+        bail!("{good} of {} requests succeeded: {:?}{}", effort.split, answers.summary(), complaint(town)?);
+    }
     let (share, wanted) = (answers.share_with(V2), f64::from(wanted) / 100.0);
     show.bar("  v1", 1.0 - share, &format!("of {} requests", effort.split));
     show.bar("  v2", share, &format!("configured: {:.0} %", wanted * 100.0));
@@ -74,6 +76,12 @@ fn split(town: &Town, effort: Effort, wanted: u8, show: &mut Show) -> Result<f64
     };
     show.promise((share - wanted).abs() <= tolerance, &dice);
     Ok(share)
+}
+
+/// What the application says of its last failed request, for messages.
+fn complaint(town: &Town) -> Result<String> {
+    let log = town.pod("sentences")?.log();
+    Ok(log.lines().rev().find(|line| line.contains("failed")).map(|line| format!("; {line}")).unwrap_or_default())
 }
 
 /// What was seen while a file changed.

@@ -86,9 +86,12 @@ fn a_server_that_closes_idle_connections_fails_no_request() -> Result<()> {
 #[test]
 fn unreachable_applications_are_named() -> Result<()> {
     let (cluster, client, server) = pair("refused")?;
-    let answer = client.get("http://server/")?;
-    assert_eq!(answer.status, 503, "{answer:?}");
-    assert!(answer.text().contains("remote connection failure"), "{}", answer.text());
+    for url in ["http://server/".to_owned(), format!("http://[{}]:{PORT}/", server.ip6())] {
+        let answer = client.get(&url)?;
+        assert_eq!(answer.status, 503, "{answer:?}");
+        assert!(answer.text().contains("delayed connect error: 111"), "{url}: {}", answer.text());
+        assert!(answer.elapsed < Duration::from_secs(2), "{url}: known only after {:?}", answer.elapsed);
+    }
     let outside = outsider(&cluster, "outside")?;
     let answer = client.get(&format!("http://{}:4444/", outside.ip()))?;
     assert_eq!(answer.status, 503, "{answer:?}");

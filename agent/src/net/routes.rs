@@ -34,8 +34,8 @@ pub struct CaptureRoute {
 }
 
 impl CaptureRoute {
-    /// Installs rule, routes and `tcp_fwmark_accept` (so that an application's answers to the agent
-    /// take the capture route back). Installing twice changes nothing.
+    /// Installs rule, routes and the settings by which answers to the agent take the capture route back.
+    /// Installing twice changes nothing.
     ///
     /// # Errors
     /// Netlink's or the file system's, with what was being done.
@@ -58,8 +58,7 @@ impl CaptureRoute {
                 .spawn(|| {
                     netns.enter(|| {
                         if install {
-                            fs::write("/proc/sys/net/ipv4/tcp_fwmark_accept", "1")
-                                .map_err(|error| context("cannot set net.ipv4.tcp_fwmark_accept", error))?;
+                            answer_with_mark()?;
                         }
                         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                         runtime.block_on(async {
@@ -151,6 +150,22 @@ impl CaptureRoute {
     fn is_our_rule(&self, rule: &RuleMessage) -> bool {
         rule.attributes.contains(&RuleAttribute::FwMark(self.mark))
     }
+}
+
+/// Settings of the namespace: what answers a marked packet has its mark. The first is for connections that
+/// an application accepts, the others for what the kernel itself answers, such as the reset where nobody listens.
+const MARKED_ANSWERS: [&str; 3] = ["ipv4/tcp_fwmark_accept", "ipv4/fwmark_reflect", "ipv6/fwmark_reflect"];
+
+/// Applies [`MARKED_ANSWERS`] in the calling thread's namespace.
+fn answer_with_mark() -> io::Result<()> {
+    for setting in MARKED_ANSWERS {
+        match fs::write(format!("/proc/sys/net/{setting}"), "1") {
+            // The kernel was started without IPv6.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && setting.starts_with("ipv6") => {}
+            result => result.map_err(|error| context(&format!("cannot set net/{setting}"), error))?,
+        }
+    }
+    Ok(())
 }
 
 /// Addresses of the namespace's interfaces but `lo`, link-local ones left out.

@@ -31,7 +31,7 @@ const RETRY: Duration = Duration::from_secs(2);
 const PROVE: Duration = Duration::from_secs(60);
 
 /// What is known of a pod's capture.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum CaptureState {
     /// Captured; a connection from inside the pod came out at its listener at that time.
@@ -84,6 +84,8 @@ pub struct Manager {
     /// Pods that have left while connections still run through the agent.
     lingering: Vec<Captured>,
     states: States,
+    /// Which of the pods without proof is probed next.
+    turn: usize,
     leftovers: Leftovers,
 }
 
@@ -118,6 +120,7 @@ impl Manager {
             captured: HashMap::new(),
             lingering: Vec::new(),
             states: States::new(),
+            turn: 0,
         }
     }
 
@@ -142,7 +145,7 @@ impl Manager {
             }
             tokio::select! {
                 changed = snapshots.changed() => if changed.is_err() { stop.as_mut().await; break },
-                _ = retry.tick() => {}
+                _ = retry.tick() => self.prove_next(),
                 _ = prove.tick() => self.prove_all(),
                 () = &mut stop => break,
             }
@@ -294,14 +297,34 @@ impl Manager {
     }
 
     fn prove_all(&mut self) {
-        for (name, captured) in &self.captured {
-            let state = probe::prove(&captured.pod.netns, &captured.workload.capture);
-            if let CaptureState::Unproven { reason } = &state {
-                tracing::error!(pod = %name, reason, "capture of a pod is not proven");
-            }
-            self.states.insert(name.clone(), state);
-        }
+        let names: Vec<Named> = self.captured.keys().cloned().collect();
+        names.iter().for_each(|name| self.prove(name));
         self.publish();
+    }
+
+    /// Proves one pod anew whose probe failed: on a busy machine the next one comes through. One at a time, in turns, so that
+    /// probes that time out leave time for everything else.
+    fn prove_next(&mut self) {
+        let doubtful = self.states.iter().filter(|(_, state)| matches!(state, CaptureState::Unproven { .. }));
+        let mut names: Vec<Named> = doubtful.map(|(name, _)| name.clone()).collect();
+        if names.is_empty() {
+            return;
+        }
+        self.turn = self.turn.wrapping_add(1);
+        let name = names.swap_remove(self.turn % names.len());
+        self.prove(&name);
+        self.publish();
+    }
+
+    fn prove(&mut self, name: &Named) {
+        let Some(captured) = self.captured.get(name) else { return };
+        let state = probe::prove(&captured.pod.netns, &captured.workload.capture);
+        if let CaptureState::Unproven { reason } = &state
+            && self.states.get(name) != Some(&state)
+        {
+            tracing::error!(pod = %name, reason, "capture of a pod is not proven");
+        }
+        self.states.insert(name.clone(), state);
     }
 
     fn publish(&self) {

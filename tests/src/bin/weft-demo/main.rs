@@ -8,6 +8,7 @@ mod canary;
 mod identity;
 mod keep;
 mod leftovers;
+mod machine;
 mod price;
 mod show;
 mod start;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
     let effort = if args.short { Effort { split: 120, latency: 50 } } else { Effort { split: 400, latency: 1000 } };
     let mut show = Show::new();
     leftovers::announce_at_signal();
+    machine::go_first();
     match play(&mut show, effort, args.keep) {
         Ok(()) => {}
         Err(error) => show.broken(&error),
@@ -61,6 +63,7 @@ fn play(show: &mut Show, effort: Effort, keep: bool) -> Result<()> {
     if removed > 0 {
         show.line(&format!("An earlier run was killed; what it had left behind ({removed} cluster) is removed."));
     }
+    machine::warn_if_busy(show);
     let town = show.must("A cluster, and weft under it", Town::build)?;
     show.step("A sentence through the mesh", |show| start::sentence(&town, show));
     show.step("A canary that follows its file", |show| canary::run(&town, effort, show));

@@ -1,6 +1,7 @@
 //! Sockets in network namespaces, and the routes that lead captured traffic to them. No domain:
 //! who a pod is and what may happen to its bytes is decided above.
 
+pub mod mux;
 pub mod netns;
 pub mod routes;
 pub mod socket;

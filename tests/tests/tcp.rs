@@ -275,7 +275,10 @@ fn tls_server(server: &Pod, directory: &Path) -> Result<weft_testbed::Process> {
         "openssl",
         &["s_server", "-accept", "8443", "-key", &key, "-cert", &cert, "-alpn", "h2,http/1.1", "-rev", "-quiet"],
     )?;
-    weft_testbed::eventually(Duration::from_secs(10), || Ok(drop(server.connect("127.0.0.1:8443")?)));
+    weft_testbed::eventually(Duration::from_secs(10), || {
+        server.connect("127.0.0.1:8443")?;
+        Ok(())
+    });
     Ok(process)
 }
 

@@ -3,6 +3,7 @@
 //! Not captured: clients dial the near Envoy's listener on 127.0.0.1, and its endpoint is fixed. That leaves out what iptables, a
 //! discovery client and Istio's own filters cost, in Envoy's favour.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -19,6 +20,8 @@ const WORKERS: &str = "2";
 const NEAR_PORTS: [u16; 3] = [15001, 15002, 15003];
 /// Ports of the far Envoys' listeners, likewise.
 const FAR_PORTS: [u16; 3] = [15006, 15007, 15008];
+/// A name for 127.0.0.1 in pods: oha asks DNS for addresses, too, and there is none in a pod.
+const NEAR_NAME: &str = "sidecar.local";
 /// Where it logs to when it logs.
 const ACCESS_LOG: &str = "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog";
 
@@ -46,6 +49,7 @@ impl Peer<'_> {
         let far_http = config(&[sides.far(true, http.1, HTTP_PORT)]);
         let near_tcp = config(&[sides.near(false, tcp, &address), sides.near(false, bulk, &address)]);
         let far_tcp = config(&[sides.far(false, tcp.1, TCP_PORT), sides.far(false, bulk.1, BULK_PORT)]);
+        self.cluster.outside_name(NEAR_NAME, &[Ipv4Addr::LOCALHOST.into()])?;
         let mut processes = Vec::new();
         let mut spawn = |place: &Place, name: &str, config: &Value| -> Result<u32> {
             let process = self.spawn(place, &dir.join(format!("{name}.json")), config)?;
@@ -77,7 +81,7 @@ impl Peer<'_> {
             kind,
             client: self.client.clone(),
             server: self.server.clone(),
-            url: format!("http://127.0.0.1:{near}/"),
+            url: format!("http://{NEAR_NAME}:{near}/"),
             bulk,
             wire_port: far,
             proxies: pids.to_vec(),

@@ -73,13 +73,11 @@ fn denied(town: &Town, age: &Pod, show: &mut Show) -> Result<String> {
     show.fact("access log of name", "has, as the detail of the refusal,");
     show.line(&format!("     {detail}"));
     show.promise(named.is_ok(), "the refusal carries the name of the policy");
-    if let Some(explained) =
-        keep::weft(town, &["explain", "--from", &format!("{}/{}", age.namespace(), age.name()), "--to", NAME])
-    {
-        show.fact("weft explain", &format!("--from {} --to {NAME}", age.name()));
-        explained.lines().for_each(|line| show.line(&show.paint(&format!("   {line}"), "2")));
-        show.promise(explained.contains("name-not-for-age"), "it says the same without sending anything");
-    }
+    let from = format!("{}/{}", age.namespace(), age.name());
+    let explained = keep::weft(town, &["explain", "--from", &from, "--to", NAME])?;
+    show.fact("weft explain", &format!("--from {from} --to {NAME}"));
+    explained.lines().for_each(|line| show.line(&show.paint(&format!("   {line}"), "2")));
+    show.promise(explained.contains("name-not-for-age"), "it says the same without sending anything");
     let policy = detail.split_once("policy[ns").and_then(|(_, rest)| rest.split("policy[").nth(1)).unwrap_or(&detail);
     Ok(policy.split(']').next().unwrap_or(policy).to_owned())
 }

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 
 use crate::canary::{self, URL};
 use crate::show::Show;
@@ -30,26 +30,28 @@ pub fn stay(town: &Town, show: &Show) -> Result<()> {
     ] {
         show.line(&format!(" {what:17} {how}"));
     }
-    if weft(town, &["status"]).is_some() {
-        let (weft, state) = (binary(), state.display());
-        show.line(&format!(" {:17} export WEFT_STATE_DIR={state}", "or with weft"));
-        show.line(&format!(" {:17} {weft} status", ""));
-        show.line(&format!(" {:17} {weft} logs --follow {}", "", town.pod("name-v1")?.name()));
-        show.line(&format!(" {:17} {weft} explain --from {} --to {URL}", "", town.client.name()));
-    }
+    let (weft, state) = (binary(), state.display());
+    show.line(&format!(" {:17} export WEFT_STATE_DIR={state}", "with weft"));
+    show.line(&format!(" {:17} {weft} status", ""));
+    show.line(&format!(" {:17} {weft} logs --follow {}", "", town.pod("name-v1")?.name()));
+    show.line(&format!(" {:17} {weft} explain --from {} --to {URL}", "", town.client.name()));
     show.line(" stop              Ctrl-C here; it takes everything away");
     loop {
         std::thread::sleep(Duration::from_secs(60));
     }
 }
 
-/// What `weft <args>` prints about this cluster, if it knows that verb.
-pub fn weft(town: &Town, args: &[&str]) -> Option<String> {
+/// What `weft <args>` prints about this cluster.
+pub fn weft(town: &Town, args: &[&str]) -> Result<String> {
     let state = town.cluster.dir().join("state");
-    let output = Command::new(binary()).args(args).arg("--state-dir").arg(state).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    let output = Command::new(binary()).args(args).arg("--state-dir").arg(state).output();
+    let output = output.with_context(|| format!("running {}", binary()))?;
+    ensure!(output.status.success(), "weft {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// The mesh as the testbed finds it: `WEFT_BIN`, or what was built next to this program.
 fn binary() -> String {
-    std::env::var("WEFT_BIN").unwrap_or_else(|_| "weft".to_owned())
+    let beside = || Some(std::env::current_exe().ok()?.with_file_name("weft").display().to_string());
+    std::env::var("WEFT_BIN").ok().or_else(beside).unwrap_or_else(|| "weft".to_owned())
 }

@@ -17,7 +17,7 @@ pub fn run(town: &Town, show: &mut Show) -> Result<String> {
     let url = "http://name.default:5000/";
     let before = town.stranger.get(url)?;
     ensure!(before.status == 200, "the stranger was to be let in before: status {}", before.status);
-    show.fact("before", &format!("{OUTSIDE}/stranger, not enrolled asks {url} in plaintext: {}", before.status));
+    show.fact("before", &format!("{OUTSIDE}/stranger, not enrolled, asks {url} in plaintext: {}", before.status));
     let written = town.put(FILE, STRICT)?;
     show.fact("written", "manifests/strict.yaml: PeerAuthentication, mode STRICT");
     let mut last = String::new();

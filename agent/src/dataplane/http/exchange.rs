@@ -227,8 +227,6 @@ impl<'a, A: AnswerHook> Exchange<'a, A> {
             if self.upstream.buffer.is_empty() || matches!(self.response.phase, Phase::Head) {
                 // A head may be complete already; parse before reading more.
                 if !self.upstream.buffer.is_empty() && self.parse_head()? {
-                    // Also without a byte of body: then the response is complete, and nothing follows.
-                    self.advance_response()?;
                     continue;
                 }
                 match self.upstream.stream.poll_fill(cx, &mut self.upstream.buffer, CHUNK_BYTES) {
@@ -317,8 +315,9 @@ impl<'a, A: AnswerHook> Exchange<'a, A> {
         };
     }
 
-    /// Counts buffered bytes as body and queues them.
+    /// Counts buffered bytes as body and queues them; only when all that were counted before are written.
     fn advance_response(&mut self) -> Result<(), Failure> {
+        debug_assert_eq!(self.response.pass, 0, "bytes are counted once");
         let Phase::Body { reader, dechunk, keep_alive } = &mut self.response.phase else { return Ok(()) };
         let buffer = &mut self.upstream.buffer;
         let malformed = |error: BodyError| Failure::MidResponse(error.to_string());

@@ -1,7 +1,9 @@
 //! Worker threads: each accepts where connections arrive and keeps them to their end.
 //!
-//! One single-threaded runtime for each CPU, pinned to it: socket lookup hands a connection to the
-//! listener of the CPU its SYN arrived on, and everything of it happens there.
+//! One single-threaded runtime for each CPU: socket lookup hands a connection to the listener of the
+//! CPU its SYN arrived on, and everything of it happens in that thread. The threads are not pinned:
+//! on a busy node a pinned one waited seconds for its CPU while another was free, and waking a thread
+//! near its waker is what the scheduler does anyway.
 
 use std::{cell::RefCell, collections::HashMap, io, net::SocketAddr, rc::Rc, sync::Arc, thread, time::Duration};
 
@@ -68,7 +70,6 @@ impl Workers {
             let shared = shared.clone();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let thread = thread::Builder::new().name(format!("weft-worker-{index}")).spawn(move || {
-                pin_to_cpu(index);
                 let context = Rc::new(WorkerContext {
                     shared,
                     exempt: RefCell::new(exempt),
@@ -229,15 +230,5 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.pod.connections.set(self.pod.connections.get() - 1);
-    }
-}
-
-/// Pins the calling thread; where that is not allowed, the scheduler places it.
-fn pin_to_cpu(index: usize) {
-    let mut cpus = nix::sched::CpuSet::new();
-    if cpus.set(index).is_ok()
-        && let Err(error) = nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &cpus)
-    {
-        tracing::debug!(%error, index, "worker is not pinned");
     }
 }

@@ -114,6 +114,9 @@ pub fn remove_pins(pin_directory: &Path) -> std::io::Result<()> {
 /// Loads the object with its maps shared by pin and `cookie` as the pod that the lookup program serves.
 pub(super) fn load(pins: &PinDirectory, cookie: u64) -> Result<Ebpf, EbpfError> {
     let mut loader = EbpfLoader::new();
+    // The programs need no relocation against the kernel's own types; parsing those takes tens of MiB, for
+    // every pod again.
+    loader.btf(None);
     for map in MAPS {
         loader.map_pin_path(map, pins.map(map));
     }

@@ -187,21 +187,29 @@ fn servers_that_speak_first_are_heard_at_once() -> Result<()> {
     for (client, way) in [(&mesh.client, "mesh"), (&stranger, "plain")] {
         for (port, what) in [(UNDECLARED, "undeclared"), (25, "known"), (33060, "declared"), (9999, "no Service")] {
             let address = if port == 9999 { format!("{}:{port}", mesh.server.ip()) } else { format!("server:{port}") };
-            let mut stream = BufReader::new(client.connect(&address)?);
-            let started = Instant::now();
-            let mut line = String::new();
-            stream.read_line(&mut line).with_context(|| format!("{way}, {what}"))?;
-            let waited = started.elapsed();
+            // The best of three: a busy machine has hiccups, a stall is there each time.
+            let waits = (0..3).map(|_| greeted(client, &address)).collect::<Result<Vec<_>>>();
+            let waited = waits.with_context(|| format!("{way}, {what}"))?.into_iter().min().unwrap_or_default();
             println!("{way}, {what}: greeted after {waited:?}");
-            assert_eq!(line, "220 welcome\r\n", "{way}, {what}");
             assert!(waited < Duration::from_secs(1), "{way}, {what}: greeted after {waited:?}");
-            stream.get_mut().write_all(b"HELO")?;
-            let mut word = [0; 4];
-            stream.read_exact(&mut word)?;
-            assert_eq!(&word, b"HELO", "{way}, {what}");
         }
     }
     Ok(())
+}
+
+/// Waits for the greeting, answers it, and returns how long it took to come.
+fn greeted(client: &Place, address: &str) -> Result<Duration> {
+    let mut stream = BufReader::new(client.connect(address)?);
+    let started = Instant::now();
+    let mut line = String::new();
+    stream.read_line(&mut line)?;
+    let waited = started.elapsed();
+    ensure!(line == "220 welcome\r\n", "{line:?}");
+    stream.get_mut().write_all(b"HELO")?;
+    let mut word = [0; 4];
+    stream.read_exact(&mut word)?;
+    ensure!(&word == b"HELO", "{word:?}");
+    Ok(waited)
 }
 
 #[test]
@@ -285,7 +293,7 @@ fn tls_server(server: &Pod, directory: &Path) -> Result<weft_testbed::Process> {
 /// Speaks TLS to the server from `place`; returns what openssl says of it.
 fn tls_client(place: &Place, server: &Pod) -> Result<String> {
     let line = format!(
-        "(echo hello; sleep 1) | timeout 8 openssl s_client -connect {}:8443 -alpn h2,http/1.1 2>&1",
+        "(echo hello; sleep 3) | timeout 8 openssl s_client -connect {}:8443 -alpn h2,http/1.1 2>&1",
         server.ip()
     );
     Ok(place.exec("sh", &["-c", &line])?.stdout)
@@ -298,9 +306,12 @@ fn tls_of_the_applications_own_passes_untouched_unless_mtls_is_required() -> Res
     let _serving = tls_server(&mesh.server, &mesh.cluster.dir())?;
     let wire = mesh.server.capture("eth0", 8443)?;
     for (place, way) in [(&stranger, "plain"), (&mesh.client, "mesh")] {
-        let said = tls_client(place, &mesh.server)?;
-        assert!(said.contains("ALPN protocol: h2") && said.contains("CN = own.example"), "{way}: {said}");
-        assert!(said.contains("olleh"), "{way}: {said}");
+        weft_testbed::eventually(Duration::from_secs(20), || {
+            let said = tls_client(place, &mesh.server)?;
+            let whole = ["ALPN protocol: h2", "CN = own.example", "olleh"].iter().all(|part| said.contains(part));
+            ensure!(whole, "{way}: {said}");
+            Ok(())
+        });
     }
     assert!(!wire.packets().is_empty());
     mesh.cluster.apply(&peer_authentication("STRICT"))?;
@@ -309,7 +320,10 @@ fn tls_of_the_applications_own_passes_untouched_unless_mtls_is_required() -> Res
         ensure!(!said.contains("olleh") && !said.contains("own.example"), "STRICT let it pass: {said}");
         Ok(())
     });
-    let said = tls_client(&mesh.client, &mesh.server)?;
-    assert!(said.contains("olleh"), "inside mesh mTLS it passes: {said}");
+    weft_testbed::eventually(Duration::from_secs(20), || {
+        let said = tls_client(&mesh.client, &mesh.server)?;
+        ensure!(said.contains("olleh"), "inside mesh mTLS it passes: {said}");
+        Ok(())
+    });
     Ok(())
 }

@@ -4,6 +4,10 @@
 
 use std::fmt::Write as _;
 
+/// How long the roles wait for each other, in seconds, instead of the image's single one: on a machine that is busy with other tests
+/// a process may get no CPU for that long, and the answer would be about the machine.
+const PATIENT_CALLS: &str = "8";
+
 /// One Deployment of the application.
 #[derive(Clone, Debug)]
 pub struct Sentences {
@@ -28,7 +32,7 @@ impl Sentences {
             node: None,
             account: None,
             annotations: Vec::new(),
-            env: Vec::new(),
+            env: vec![("SENTENCE_SVC_TIMEOUT".to_owned(), PATIENT_CALLS.to_owned())],
         }
     }
 
@@ -67,8 +71,9 @@ impl Sentences {
         self
     }
 
-    /// Sets an environment variable.
+    /// Sets an environment variable (`SENTENCE_SVC_TIMEOUT` is 8 unless set; the image's is 1).
     pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.retain(|(known, _)| known != name);
         self.env.push((name.to_owned(), value.to_owned()));
         self
     }
@@ -158,7 +163,7 @@ mod tests {
         );
         assert_eq!(pod["metadata"]["annotations"]["a.b/c"], "false");
         assert_eq!((&pod["spec"]["nodeName"], &pod["spec"]["serviceAccount"]), (&"b".into(), &"names".into()));
-        assert_eq!(pod["spec"]["containers"][0]["env"][1]["value"], "Peter (v2),Ray (v2),Egon (v2)");
+        assert_eq!(pod["spec"]["containers"][0]["env"][2]["value"], "Peter (v2),Ray (v2),Egon (v2)");
         assert_eq!(
             (&objects[1]["metadata"]["name"], &objects[1]["spec"]["type"]),
             (&"sentences".into(), &"NodePort".into())

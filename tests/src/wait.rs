@@ -4,7 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+/// A pause that took this much longer than it should: nobody got a CPU meanwhile, and that time is not counted.
+const STALL: Duration = Duration::from_millis(50);
+
 /// Repeats `check` until it succeeds and returns its value; panics with its last error after `patience`.
+///
+/// Time in which this machine stood still does not count: a busy one may give no CPU to anybody's processes for seconds.
 #[track_caller]
 pub fn eventually<T>(patience: Duration, check: impl FnMut() -> Result<T>) -> T {
     match try_eventually(patience, check) {
@@ -15,13 +20,20 @@ pub fn eventually<T>(patience: Duration, check: impl FnMut() -> Result<T>) -> T 
 
 /// Like [`eventually`], but returns the last error.
 pub(crate) fn try_eventually<T>(patience: Duration, mut check: impl FnMut() -> Result<T>) -> Result<T> {
-    let deadline = Instant::now() + patience;
+    let mut deadline = Instant::now() + patience;
     let mut pause = Duration::from_millis(2);
     loop {
         match check() {
             Ok(value) => return Ok(value),
             Err(error) if Instant::now() >= deadline => return Err(error),
-            Err(_) => std::thread::sleep(pause),
+            Err(_) => {
+                let started = Instant::now();
+                std::thread::sleep(pause);
+                let late = started.elapsed().saturating_sub(pause);
+                if late >= STALL {
+                    deadline += late;
+                }
+            }
         }
         pause = (pause * 2).min(Duration::from_millis(50));
     }

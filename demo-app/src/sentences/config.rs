@@ -1,11 +1,12 @@
 //! The environment of the sentences application, read once and checked.
 //!
-//! The variables and their defaults are those of the exercises' image; LISTEN, SENTENCE_HTTP10, SENTENCE_FULL_STOP and
-//! SENTENCE_HTTPBIN_URL are ours. An empty variable counts as not set.
+//! The variables and their defaults are those of the exercises' image; LISTEN, SENTENCE_HTTP10, SENTENCE_FULL_STOP,
+//! SENTENCE_SVC_TIMEOUT and SENTENCE_HTTPBIN_URL are ours. An empty variable counts as not set.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::client::{ClientError, Target};
 
@@ -109,6 +110,8 @@ pub struct Config {
     pub names: Vec<String>,
     /// Bounds of the delay before an answer, in seconds.
     pub delay_seconds: (f64, f64),
+    /// Limit of the calls to name, age and random.
+    pub call_timeout: Duration,
     /// The age service.
     pub age_url: Target,
     /// The name service.
@@ -161,6 +164,7 @@ impl Config {
                 .map(str::to_owned)
                 .collect(),
             delay_seconds,
+            call_timeout: Duration::from_secs(env.parse("SENTENCE_SVC_TIMEOUT", 1, "a whole number of seconds")?),
             age_url: env.url("SENTENCE_AGE_SVC_URL", "http://age:5000")?,
             name_url: env.url("SENTENCE_NAME_SVC_URL", "http://name:5000")?,
             random: env.random_source()?,

@@ -20,9 +20,6 @@ use super::metrics::Metrics;
 use crate::client::{Client, ClientError, Reply, Target};
 use crate::log;
 
-/// Limit of the calls to name, age and random.
-const CALL_TIMEOUT: Duration = Duration::from_secs(1);
-
 /// Limit of the sentence role's call to api.
 const API_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -116,8 +113,8 @@ impl Service {
         }
         let headers = with_authorization(headers, bug);
         log::line(format_args!("Forwarding headers {}", python_dict(&headers)));
-        let name = self.call(&self.config.name_url, &headers, CALL_TIMEOUT).await?;
-        let age = self.call(&self.config.age_url, &headers, CALL_TIMEOUT).await?;
+        let name = self.call(&self.config.name_url, &headers, self.config.call_timeout).await?;
+        let age = self.call(&self.config.age_url, &headers, self.config.call_timeout).await?;
         self.metrics.count(self.role);
         if let Some(api) = &self.config.api_url {
             // The result is not used, but a call that fails fails the sentence.
@@ -186,7 +183,7 @@ impl Service {
         let _timed = Timed::start("random");
         let headers = forwarded(headers);
         log::line(format_args!("Forwarding headers {}", python_dict(&headers)));
-        let reply = self.call(url, &headers, CALL_TIMEOUT).await?;
+        let reply = self.call(url, &headers, self.config.call_timeout).await?;
         if reply.status != StatusCode::OK {
             return Err(RoleError::Status(reply.status));
         }

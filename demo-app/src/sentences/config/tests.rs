@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::{Config, ConfigError, Form, Role};
 
 fn config(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -12,6 +14,7 @@ fn the_defaults_are_those_of_the_image() {
     assert_eq!(config.ages, 0..=100);
     assert_eq!(config.names, ["Peter", "Ray", "Egon"]);
     assert_eq!(config.delay_seconds, (0.0, 0.0));
+    assert_eq!(config.call_timeout, Duration::from_secs(1));
     assert_eq!(config.form, Form::Http11);
     assert!(config.random.is_none() && config.api_url.is_none() && !config.full_stop);
 }
@@ -55,6 +58,7 @@ fn unusable_variables_are_named() {
         ("SENTENCE_NAME_SVC_URL", "name:5000"),
         ("SENTENCE_HTTP10", "yes"),
         ("SVC_PORT", "70000"),
+        ("SENTENCE_SVC_TIMEOUT", "1.5"),
         ("LISTEN", "localhost"),
     ] {
         let error = config(&[(name, value)]).unwrap_err().to_string();

@@ -20,8 +20,9 @@ const WORKERS: &str = "2";
 const NEAR_PORTS: [u16; 3] = [15001, 15002, 15003];
 /// Ports of the far Envoys' listeners, likewise.
 const FAR_PORTS: [u16; 3] = [15006, 15007, 15008];
-/// A name for 127.0.0.1 in pods: oha asks DNS for addresses, too, and there is none in a pod.
-const NEAR_NAME: &str = "sidecar.local";
+/// A name for 127.0.0.1 in pods, short and long: oha appends the search domains of a pod to whatever has few dots, addresses
+/// too, and asks DNS for what the hosts file does not have; there is none in a pod.
+const NEAR_NAMES: [&str; 2] = ["near", "near.sidecar.svc.cluster.local"];
 /// Where it logs to when it logs.
 const ACCESS_LOG: &str = "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog";
 
@@ -49,7 +50,7 @@ impl Peer<'_> {
         let far_http = config(&[sides.far(true, http.1, HTTP_PORT)]);
         let near_tcp = config(&[sides.near(false, tcp, &address), sides.near(false, bulk, &address)]);
         let far_tcp = config(&[sides.far(false, tcp.1, TCP_PORT), sides.far(false, bulk.1, BULK_PORT)]);
-        self.cluster.outside_name(NEAR_NAME, &[Ipv4Addr::LOCALHOST.into()])?;
+        NEAR_NAMES.iter().try_for_each(|name| self.cluster.outside_name(name, &[Ipv4Addr::LOCALHOST.into()]))?;
         let mut processes = Vec::new();
         let mut spawn = |place: &Place, name: &str, config: &Value| -> Result<u32> {
             let process = self.spawn(place, &dir.join(format!("{name}.json")), config)?;
@@ -81,7 +82,7 @@ impl Peer<'_> {
             kind,
             client: self.client.clone(),
             server: self.server.clone(),
-            url: format!("http://{NEAR_NAME}:{near}/"),
+            url: format!("http://{}:{near}/", NEAR_NAMES[0]),
             bulk,
             wire_port: far,
             proxies: pids.to_vec(),

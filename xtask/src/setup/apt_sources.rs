@@ -6,18 +6,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What Debian itself tells everybody to use.
-const DEFAULT_MIRROR: &str = "http://deb.debian.org/debian";
-
-/// The first Debian mirror in the sources below `etc_apt`, else Debian's default.
-pub fn debian_mirror(etc_apt: &Path) -> String {
+/// The first Debian mirror in the sources below `etc_apt`.
+pub fn debian_mirror(etc_apt: &Path) -> Option<String> {
     let files = source_files(etc_apt);
-    let mirror = files.iter().find_map(|path| {
+    files.iter().find_map(|path| {
         let text = fs::read_to_string(path).ok()?;
         let deb822 = path.extension().is_some_and(|extension| extension == "sources");
         if deb822 { mirror_in_stanzas(&text) } else { mirror_in_lines(&text) }
-    });
-    mirror.unwrap_or_else(|| DEFAULT_MIRROR.to_owned())
+    })
 }
 
 fn source_files(etc_apt: &Path) -> Vec<PathBuf> {

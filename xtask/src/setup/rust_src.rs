@@ -95,7 +95,9 @@ fn from_debian(version: &str) -> Result<PathBuf> {
 
 /// Makes `source` from the first suite that has the package, working in the folder `fetch`.
 fn fetch_into(source: &Path, fetch: &Path, version: &str) -> Result<()> {
-    let mirror = debian_mirror(Path::new("/etc/apt"));
+    let mirror = debian_mirror(Path::new("/etc/apt")).context(
+        "no Debian mirror in /etc/apt/sources.list or sources.list.d: add one, or run `rustup component add rust-src`",
+    )?;
     for suite in SUITES {
         let apt = PrivateApt::new(&fetch.join(suite), &mirror, suite)?;
         let listing = match apt.versions() {

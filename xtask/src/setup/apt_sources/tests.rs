@@ -27,7 +27,7 @@ fn foreign_archives_and_local_files_are_not_debian() {
 }
 
 #[test]
-fn without_sources_the_default_mirror() {
+fn without_sources_there_is_no_mirror() {
     let none = std::env::temp_dir().join("weft-no-such-folder");
-    assert_eq!(debian_mirror(&none), DEFAULT_MIRROR);
+    assert_eq!(debian_mirror(&none), None);
 }

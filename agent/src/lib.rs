@@ -5,6 +5,7 @@
 
 pub mod lifecycle;
 pub mod net;
+pub mod kubernetes;
 pub mod identity;
 pub mod discovery;
 pub mod dataplane;

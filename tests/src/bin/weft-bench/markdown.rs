@@ -136,7 +136,7 @@ fn method(page: &mut String, results: &Results, summary: &Summary) {
         page,
         "## How it is measured\n\n\
          Two emulated nodes (network namespaces joined by veth pairs and a bridge) on one machine; a client pod on node a, nginx with a 1 KiB \
-         body on node b, all ways in one cluster and interleaved: each row runs every column before the next row begins, and each \
+         file on node b, all ways in one cluster and interleaved: each row runs every column before the next row begins, and each \
          repetition begins with another column. Load generators, nginx and proxies share the CPUs, so requests per second say what is left \
          for them. Direct and weft dial the Service by name (direct through kube-proxy's rules, as a pod without a mesh does).\n\n\
          - Rates: `wrk -t1 -cN`. Latency: `oha -q 2000 -c 32 --latency-correction`. New connections: `oha --disable-keepalive -c 16`. Bulk: `iperf3 -P 1`.\n\

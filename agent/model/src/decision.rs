@@ -83,6 +83,8 @@ pub struct Forward {
     pub cluster: Cluster,
     /// What decided it.
     pub rule: RuleRef,
+    /// Where copies of the request go (HTTP only); these have none themselves.
+    pub mirrors: Vec<Forward>,
 }
 
 /// How the upstream connection is secured.

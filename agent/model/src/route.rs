@@ -70,6 +70,22 @@ pub struct HttpRoute {
     pub matches: Vec<HttpMatch>,
     /// Weighted destinations.
     pub destinations: Vec<WeightedDestination>,
+    /// `mirror` and `mirrors[]`: who gets a copy.
+    pub mirrors: Vec<Mirror>,
+}
+
+/// A destination that gets copies of requests; what it answers is discarded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mirror {
+    /// Where to.
+    pub destination: Destination,
+    /// Share of the requests that are copied, in millionths (the finest that Envoy's `FractionalPercent` knows).
+    pub per_million: u32,
+}
+
+impl Mirror {
+    /// Every request.
+    pub const ALL: u32 = 1_000_000;
 }
 
 /// One `match` block: all set parts must match.

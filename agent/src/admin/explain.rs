@@ -126,6 +126,9 @@ pub struct Route {
     pub matched: Option<String>,
     /// The entries before it (all, when none matched) and what they wanted.
     pub passed_over: Vec<String>,
+    /// Who gets a copy of the request, besides.
+    #[serde(default)]
+    pub mirrors: Vec<String>,
 }
 
 /// A destination that may be chosen.

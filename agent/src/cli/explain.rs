@@ -164,6 +164,9 @@ fn route(lines: &mut Lines<'_>, route: &Route) {
     for passed_over in &route.passed_over {
         lines.item("", &format!("passed over: {passed_over}"));
     }
+    for mirror in &route.mirrors {
+        lines.item("copies", mirror);
+    }
 }
 
 fn destination(lines: &mut Lines<'_>, destination: &Destination, has_others: bool) {

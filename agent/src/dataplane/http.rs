@@ -6,6 +6,7 @@
 
 pub mod exchange;
 pub mod inbound;
+pub mod mirror;
 pub mod outbound;
 pub mod record;
 pub mod serve;

@@ -40,6 +40,8 @@ pub struct PodContext {
     pub worker: Rc<WorkerContext>,
     /// Open connections.
     pub connections: Cell<usize>,
+    /// Copies of its requests under way to mirrors.
+    pub copies: Cell<usize>,
     view: RefCell<Option<Rc<View>>>,
     dice: RefCell<Dice>,
     next_port: Cell<u16>,
@@ -65,6 +67,7 @@ impl PodContext {
             netns,
             worker,
             connections: Cell::new(0),
+            copies: Cell::new(0),
             view: RefCell::new(None),
             dice: RefCell::new(Dice::default()),
             next_port: Cell::new(first),

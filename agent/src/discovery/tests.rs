@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, net::IpAddr, sync::Arc};
 use weft_model::{
     matching::{Pattern, StringMatch},
     policy::{Action, MtlsMode},
-    route::{ClientTls, Visibility},
+    route::{ClientTls, Mirror, Visibility},
     snapshot::World,
     workload::{Enrolment, Named},
 };
@@ -155,12 +155,17 @@ fn k03_keeps_weights_zero_included() {
 }
 
 #[test]
-fn e02_says_what_is_not_enforced_yet() {
+fn e02_mirrors_to_a_third_version() {
     let read = read(&[BASE, ("e02.yaml", include_str!("tests/fixtures/e02-mirror.yaml"))]);
     assert_eq!(read.errors, [] as [&str; 0]);
-    let said = "e02.yaml:15: VirtualService shop/name-route: spec.http[0].mirror: is accepted and not enforced yet";
-    assert_eq!(read.warnings, [said]);
+    assert_eq!(read.warnings, [] as [&str; 0]);
     let route = &read.world.virtual_services[0].http[0];
+    let mirror = &route.mirrors[0];
+    assert_eq!(
+        (&*mirror.destination.host, mirror.destination.subset.as_deref()),
+        ("name.shop.svc.cluster.local", Some("name-v3"))
+    );
+    assert_eq!(mirror.per_million, Mirror::ALL);
     assert!(route.matches[0].uri.as_ref().unwrap().matches("/v2/x", false));
     assert!(!route.matches[0].uri.as_ref().unwrap().matches("/a/v2/x", false), "an expression matches the whole");
     assert_eq!(route.matches[0].port, Some(5000));

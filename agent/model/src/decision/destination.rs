@@ -49,6 +49,7 @@ impl Outbound<'_> {
                 tls,
                 cluster: wanted.cluster(),
                 rule: rule.clone(),
+                mirrors: Vec::new(),
             }),
             Err(refusal) => Err(Miss { refusal, cluster: wanted.cluster(), rule: rule.clone() }),
         }

@@ -15,7 +15,7 @@ use crate::{
     balance::Draw,
     mesh::OutboundPolicy,
     request::Request,
-    route::{Destination, MatchFacts, VirtualService, WeightedDestination, draw_weighted},
+    route::{Destination, MatchFacts, Mirror, VirtualService, WeightedDestination, draw_weighted},
     service::Resolution,
     snapshot::{Backend, Snapshot, Upstream},
     workload::Workload,
@@ -99,7 +99,21 @@ impl<'a> Outbound<'a> {
             Aim::Service(_, port) => port,
             _ => self.dialled.port(),
         };
-        self.weighted(&route.destinations, port, &cluster, &rule, draw)
+        let mut forward = self.weighted(&route.destinations, port, &cluster, &rule, draw)?;
+        forward.mirrors = self.mirrors(&route.mirrors, port, &rule(None), draw);
+        Ok(forward)
+    }
+
+    /// Where copies go this time. A mirror that cannot be reached is nobody's failure.
+    fn mirrors(&self, mirrors: &[Mirror], port: u16, rule: &RuleRef, draw: &mut dyn Draw) -> Vec<Forward> {
+        let mut copies = Vec::new();
+        for mirror in mirrors {
+            let is_drawn = mirror.per_million >= Mirror::ALL || draw.below(Mirror::ALL) < mirror.per_million;
+            if is_drawn && let Ok(copy) = self.to_destination(&mirror.destination, port, rule, draw) {
+                copies.push(copy);
+            }
+        }
+        copies
     }
 
     /// What a request means and the VirtualService that speaks for it.
@@ -235,6 +249,7 @@ impl<'a> Outbound<'a> {
             tls,
             cluster: Cluster::Pod(workload.clone()),
             rule: RuleRef::Default,
+            mirrors: Vec::new(),
         }
     }
 
@@ -245,6 +260,7 @@ impl<'a> Outbound<'a> {
             tls: UpstreamTls::Plaintext,
             cluster: Cluster::Passthrough,
             rule: RuleRef::Default,
+            mirrors: Vec::new(),
         }
     }
 }

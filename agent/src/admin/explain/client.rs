@@ -158,7 +158,7 @@ impl<'a> Client<'a> {
         chosen_address: Option<SocketAddr>,
     ) -> Destination {
         let mut destination = Destination {
-            to: configured.map(configured_words).unwrap_or_default(),
+            to: configured.map(|one| words::destination(&one.destination)).unwrap_or_default(),
             share: branch.share,
             chosen: branch.chosen,
             endpoints: Vec::new(),
@@ -238,6 +238,8 @@ impl<'a> Client<'a> {
             _ => ("http", virtual_service.http.iter().map(words::http_route).collect()),
         };
         let before = wants.iter().enumerate().take(entry.unwrap_or(wants.len()));
+        let mirrors = entry.filter(|_| kind == "http").and_then(|entry| virtual_service.http.get(entry));
+        let mirrors = mirrors.into_iter().flat_map(|route| &route.mirrors);
         Route {
             virtual_service: Some(virtual_service.name.to_string()),
             hosts: virtual_service.hosts.iter().map(ToString::to_string).collect(),
@@ -251,6 +253,7 @@ impl<'a> Client<'a> {
                 block.or_else(|| wants.get(entry).cloned())
             }),
             passed_over: before.map(|(index, want)| format!("{kind}[{index}] wants {want}")).collect(),
+            mirrors: mirrors.map(words::mirror).collect(),
         }
     }
 
@@ -275,13 +278,6 @@ fn matched(rule: &RuleRef) -> Option<(usize, usize)> {
         RuleRef::Default => None,
         RuleRef::Http { matched, .. } | RuleRef::Tcp { matched, .. } => *matched,
     }
-}
-
-fn configured_words(weighted: &WeightedDestination) -> String {
-    let destination = &weighted.destination;
-    let port = destination.port.map(|port| format!(" port {port}")).unwrap_or_default();
-    let subset = destination.subset.as_ref().map(|subset| format!(" subset {subset}")).unwrap_or_default();
-    format!("{}{port}{subset}", destination.host)
 }
 
 /// The ways [`weft_model::route::draw_weighted`] may choose.

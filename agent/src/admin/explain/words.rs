@@ -6,7 +6,7 @@ use weft_model::{
     decision::Cluster,
     matching::StringMatch,
     policy::MtlsMode,
-    route::{HttpMatch, HttpRoute, TcpRoute},
+    route::{Destination, HttpMatch, HttpRoute, Mirror, TcpRoute},
     service::AppProtocol,
 };
 
@@ -45,6 +45,19 @@ pub(super) fn cluster(cluster: &Cluster) -> String {
         Cluster::Passthrough => "the address itself (PassthroughCluster)".to_owned(),
         Cluster::BlackHole => "nothing (BlackHoleCluster)".to_owned(),
     }
+}
+
+/// A destination as it is configured.
+pub(super) fn destination(destination: &Destination) -> String {
+    let port = destination.port.map(|port| format!(" port {port}")).unwrap_or_default();
+    let subset = destination.subset.as_ref().map(|subset| format!(" subset {subset}")).unwrap_or_default();
+    format!("{}{port}{subset}", destination.host)
+}
+
+/// Who gets a copy, and how often.
+pub(super) fn mirror(mirror: &Mirror) -> String {
+    let percent = f64::from(mirror.per_million) * 100.0 / f64::from(Mirror::ALL);
+    format!("{percent} % to {}, whose answers are discarded", destination(&mirror.destination))
 }
 
 /// What an `http[]` entry wants.

@@ -14,7 +14,7 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncWrite;
 
-use super::Wire;
+use super::{Wire, mirror::RequestCopy};
 use crate::dataplane::http1::{
     AnswerTo, BodyError, BodyLength, BodyReader, HeadError, Parse, ResponseEdits, ResponseHead, ResponseParser,
     Version, write_response_head,
@@ -76,6 +76,7 @@ pub struct Exchange<'a, A> {
     request: RequestSide,
     response: ResponseSide,
     client: Client,
+    copy: Option<RequestCopy>,
     passed: Passed,
 }
 
@@ -132,7 +133,12 @@ impl<'a, A: AnswerHook> Exchange<'a, A> {
             pass: 0,
             needs_flush: false,
         };
-        Self { downstream, upstream, hook, request, response, client, passed: Passed::default() }
+        Self { downstream, upstream, hook, request, response, client, copy: None, passed: Passed::default() }
+    }
+
+    /// Collects a copy of the request's body, and sends it when the body is whole.
+    pub fn copying(self, copy: Option<RequestCopy>) -> Self {
+        Self { copy, ..self }
     }
 
     /// Passes both messages.
@@ -190,6 +196,17 @@ impl<'a, A: AnswerHook> Exchange<'a, A> {
             }
             let progress = self.request.body.advance(&self.downstream.buffer);
             self.request.pass = progress.map_err(|error| Failure::Downstream(Some(error)))?.taken;
+            self.add_to_copy();
+        }
+    }
+
+    fn add_to_copy(&mut self) {
+        let body = &self.downstream.buffer[..self.request.pass];
+        self.copy.take_if(|copy| !copy.push(body));
+        if self.request.body.is_complete()
+            && let Some(whole) = self.copy.take()
+        {
+            whole.send();
         }
     }
 

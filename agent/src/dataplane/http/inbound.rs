@@ -11,7 +11,10 @@ use weft_model::{
     workload::Named,
 };
 
-use super::{Choice, Hop, Wire, exchange::AnswerHook, outbound::RequestHeaders, record::Record, serve::Reply, trace};
+use super::{
+    Choice, Hop, Wire, exchange::AnswerHook, mirror::RequestCopy, outbound::RequestHeaders, record::Record,
+    serve::Reply, trace,
+};
 use crate::dataplane::{
     dial::DialError,
     event::{ConnectionInfo, Party, Reporter},
@@ -180,6 +183,11 @@ impl Hop for InboundHop {
             None => edits.headers.remove("x-forwarded-client-cert"),
         };
         self.forward(false, record).await
+    }
+
+    fn copy(&self, _head: &RequestHead, _edits: &RequestEdits<'static>) -> Option<RequestCopy> {
+        // Mirroring is the client's side.
+        None
     }
 
     async fn choose_again(&mut self, record: &mut Record) -> Choice {

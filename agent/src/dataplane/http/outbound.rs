@@ -9,7 +9,7 @@ use weft_model::{
     request::{Headers, Request},
 };
 
-use super::{Choice, Hop, Wire, exchange::AnswerHook, record::Record, serve::Reply, trace};
+use super::{Choice, Hop, Wire, exchange::AnswerHook, mirror::RequestCopy, record::Record, serve::Reply, trace};
 use crate::{
     dataplane::{
         dial::DialError,
@@ -220,6 +220,11 @@ impl Hop for OutboundHop {
             Some(error) => self.unreachable(&error, record),
             None => self.reply(&Answer::NO_HEALTHY_UPSTREAM, Cluster::BlackHole, &RuleRef::Default, record),
         }
+    }
+
+    fn copy(&self, head: &RequestHead, edits: &RequestEdits<'static>) -> Option<RequestCopy> {
+        let Current { forward, view, .. } = self.current.as_ref()?;
+        RequestCopy::begin(&self.pod, view, &forward.mirrors, head, edits)
     }
 
     async fn choose_again(&mut self, record: &mut Record) -> Choice {

@@ -9,6 +9,7 @@ use weft_model::outcome::ResponseFlag;
 use super::{
     Wire,
     exchange::{AnswerHook, Client, Exchange, Failure, Passed},
+    mirror::RequestCopy,
     record::Record,
 };
 use crate::{
@@ -58,6 +59,8 @@ pub struct Reply {
 pub trait Hop: AnswerHook {
     /// Called once per request, before anything else: chooses, and prepares the edits of the head.
     async fn choose(&mut self, head: &RequestHead, record: &mut Record, edits: &mut RequestEdits<'static>) -> Choice;
+    /// A copy of the request just chosen for, when there is someone to send it to.
+    fn copy(&self, head: &RequestHead, edits: &RequestEdits<'static>) -> Option<RequestCopy>;
     /// A reused connection was closed by its peer before it answered: another one, or an answer.
     async fn choose_again(&mut self, record: &mut Record) -> Choice;
     /// The exchange is over; `wire` may carry another one.
@@ -159,11 +162,19 @@ async fn request<H: Hop>(
     edits.upgrade = true;
     let mut choice = hop.choose(head, record, &mut edits).await;
     let mut body = BodyReader::new(head.body());
-    let first = match &choice {
-        Choice::Forward(_) => first_flight(downstream, head, &edits, &mut body),
-        Choice::Reply(_) => Ok(Bytes::new()),
+    let (first, mut copy) = match &choice {
+        Choice::Forward(_) => {
+            let mut copy = hop.copy(head, &edits);
+            (first_flight(downstream, head, &edits, &mut body, &mut copy), copy)
+        }
+        Choice::Reply(_) => (Ok(Bytes::new()), None),
     };
     let Ok(first) = first else { return bad_body(downstream, hop, head, record).await };
+    if body.is_complete()
+        && let Some(whole) = copy.take()
+    {
+        whole.send();
+    }
     let replayable = body.is_complete() && is_idempotent(head.method());
     let client = Client {
         version: head.version(),
@@ -176,7 +187,7 @@ async fn request<H: Hop>(
             Choice::Reply(reply) => return answer(downstream, hop, head, record, &reply).await,
         };
         let exchange = Exchange::new(downstream, &mut upstream, hop, first.clone(), body.clone(), client);
-        let (failure, passed) = match exchange.run().await {
+        let (failure, passed) = match exchange.copying(copy.take()).run().await {
             Ok(passed) => return finished(hop, upstream, record, &passed),
             Err(failed) => failed,
         };
@@ -202,12 +213,14 @@ fn first_flight(
     head: &RequestHead,
     edits: &RequestEdits<'static>,
     body: &mut BodyReader,
+    copy: &mut Option<RequestCopy>,
 ) -> Result<Bytes, ()> {
     let mut first = BytesMut::new();
     write_request_head(&mut first, head, edits);
     if !body.is_complete() && !downstream.buffer.is_empty() && downstream.buffer.len() <= FIRST_FLIGHT_BYTES {
         let progress = body.advance(&downstream.buffer).map_err(|_malformed| ())?;
         first.extend_from_slice(&downstream.buffer[..progress.taken]);
+        copy.take_if(|copy| !copy.push(&downstream.buffer[..progress.taken]));
         downstream.buffer.advance(progress.taken);
     }
     Ok(first.freeze())

@@ -5,7 +5,7 @@ mod not_enforced;
 
 use std::sync::Arc;
 
-use weft_model::route::{Destination, HttpRoute, TcpRoute, VirtualService, WeightedDestination};
+use weft_model::route::{Destination, HttpRoute, Mirror, TcpRoute, VirtualService, WeightedDestination};
 
 use super::{
     super::{
@@ -81,7 +81,32 @@ impl Scope<'_> {
             name: from.name.as_deref().map(Into::into),
             matches,
             destinations: self.destinations(&shares, &path.key("route"), findings),
+            mirrors: self.mirrors(from, path, findings),
         }
+    }
+
+    /// `mirrors[]`, and the older `mirror` with its two spellings of a share.
+    fn mirrors(&self, from: &spec::HttpRoute, path: &FieldPath, findings: &mut Findings) -> Vec<Mirror> {
+        let mut found = Vec::new();
+        if let Some(to) = &from.mirror {
+            let old = from.mirror_percent.map(f64::from);
+            let share = from.mirror_percentage.as_ref().map(|percent| percent.value.unwrap_or(0.0)).or(old);
+            found.push(Mirror {
+                destination: self.destination(to, &path.key("mirror"), findings),
+                per_million: per_million(share),
+            });
+        }
+        for (index, one) in from.mirrors.iter().flatten().enumerate() {
+            let path = path.key("mirrors").index(index);
+            let Some(to) = &one.destination else {
+                findings.error(&path, "has no destination", "add destination.host");
+                continue;
+            };
+            let share = one.percentage.as_ref().map(|percent| percent.value.unwrap_or(0.0));
+            let destination = self.destination(to, &path.key("destination"), findings);
+            found.push(Mirror { destination, per_million: per_million(share) });
+        }
+        found
     }
 
     /// A `tcp[]` entry; `None` when all its conditions are of a sort that is not enforced yet: leaving
@@ -167,7 +192,15 @@ pub fn qualify(rule: &VirtualService, known: &host::KnownServices, cluster_domai
     let http = qualified.http.iter_mut().flat_map(|route| &mut route.destinations);
     let tcp = qualified.tcp.iter_mut().flat_map(|route| &mut route.destinations);
     http.chain(tcp).for_each(|one| resolve(&mut one.destination.host));
+    let mirrors = qualified.http.iter_mut().flat_map(|route| &mut route.mirrors);
+    mirrors.for_each(|one| resolve(&mut one.destination.host));
     changed.then_some(qualified)
+}
+
+/// A percentage in millionths; absent is all, and what is out of range was reported with the other ranges.
+fn per_million(percent: Option<f64>) -> u32 {
+    let share = percent.unwrap_or(100.0).clamp(0.0, 100.0) / 100.0;
+    (share * f64::from(Mirror::ALL)).round() as u32
 }
 
 /// Said of a match block that is left out.

@@ -335,3 +335,25 @@ fn the_closest_host_of_a_destination_rule_counts_before_its_age() {
         world.destination_rules.pop();
     }
 }
+
+/// E02c: copies go to a third version, as often as the rule says, and a mirror that does not exist harms nobody.
+#[test]
+fn mirrors_get_their_share_and_do_no_harm() {
+    let mut world = sentences();
+    world.pod("default", "name-v3", "10.0.1.3", &[("app", "name"), ("version", "v3")]);
+    world.destination_rules.push(destination_rule("name", "name", &["v1", "v2", "v3"]));
+    let mirror = |subset: &str, per_million| crate::route::Mirror {
+        destination: to("name", Some(subset), None).destination,
+        per_million,
+    };
+    let mut rule = route(vec![to("name", Some("v2"), Some(100))]);
+    rule.mirrors = vec![mirror("v3", 500_000), mirror("v1", 0), mirror("missing", crate::route::Mirror::ALL)];
+    world.virtual_services.push(virtual_service("name", "name", vec![rule]));
+    let snapshot = world.snapshot();
+    let mut dice = Dice::new(1);
+    let decided: Vec<Forward> = (0..1000).map(|_| forward(ask(&snapshot, NAME, "name", &[], &mut dice))).collect();
+    assert!(decided.iter().all(|one| cluster_name(&one.cluster) == "default/name:5000/v2"));
+    let copies: Vec<&Forward> = decided.iter().flat_map(|one| &one.mirrors).collect();
+    assert!(copies.iter().all(|one| cluster_name(&one.cluster) == "default/name:5000/v3" && one.mirrors.is_empty()));
+    assert!((448..=552).contains(&copies.len()), "half of them are {}", copies.len());
+}

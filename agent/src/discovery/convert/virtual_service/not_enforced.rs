@@ -30,8 +30,6 @@ pub fn http_route(from: &spec::HttpRoute, path: &FieldPath, findings: &mut Findi
             ("timeout", from.timeout.is_some()),
             ("retries", from.retries.is_some()),
             ("fault", from.fault.is_some()),
-            ("mirror", from.mirror.is_some()),
-            ("mirrors", from.mirrors.is_some()),
             ("corsPolicy", from.cors_policy.is_some()),
             ("headers", from.headers.is_some()),
         ],
@@ -55,6 +53,9 @@ fn ranges(from: &spec::HttpRoute, path: &FieldPath, findings: &mut Findings) {
     let of = |value: &Option<super::super::super::objects::common::Percent>| value.as_ref().and_then(|one| one.value);
     percent(path.key("mirrorPercent"), from.mirror_percent.map(f64::from));
     percent(path.key("mirrorPercentage").key("value"), of(&from.mirror_percentage));
+    for (index, mirror) in from.mirrors.iter().flatten().enumerate() {
+        percent(path.key("mirrors").index(index).key("percentage").key("value"), of(&mirror.percentage));
+    }
     let Some(fault) = &from.fault else { return };
     if let Some(delay) = &fault.delay {
         let path = path.key("fault").key("delay");

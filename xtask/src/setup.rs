@@ -7,6 +7,7 @@
 mod apt_sources;
 mod bpf_linker;
 pub mod envoy;
+pub mod go;
 pub mod oha;
 mod packages;
 mod rust_src;
@@ -42,6 +43,8 @@ pub enum Purpose {
     Demo,
     /// Also the load generators.
     Bench,
+    /// Also what a real Kubernetes on this machine is made of.
+    Cluster,
 }
 
 /// What the kernel programs are built with.
@@ -68,6 +71,12 @@ pub fn provide(purpose: Purpose, steps: &mut Steps) -> Result<EbpfTools> {
         steps.step("oha (HTTP load generator)", || oha::provide(&tools.toolchain))?;
     }
     Ok(tools)
+}
+
+/// Only the programs from Debian: a cluster needs no compiler for kernel programs.
+pub fn provide_packages(purpose: Purpose, steps: &mut Steps) -> Result<()> {
+    let _alone = lock()?;
+    packages::provide(purpose, steps)
 }
 
 fn ebpf_tools(steps: &mut Steps) -> Result<EbpfTools> {

@@ -14,11 +14,29 @@ use crate::paths;
 use crate::run::{Cmd, Steps};
 
 /// A command and the Debian package that brings it.
-type Need = (&'static str, &'static str);
+pub type Need = (&'static str, &'static str);
 
 /// What the namespaces of an emulated node are made of, and what runs in them.
 const NODE: [Need; 5] =
     [("ip", "iproute2"), ("nft", "nftables"), ("nginx", "nginx-light"), ("curl", "curl"), ("tcpdump", "tcpdump")];
+
+/// What a cluster's nodes and control plane are made of. A path stands for a package that brings no command.
+const CLUSTER: [Need; 10] = [
+    ("containerd", "containerd"),
+    ("runc", "runc"),
+    ("/usr/lib/cni/ptp", "containernetworking-plugins"),
+    ("docker-registry", "docker-registry"),
+    ("skopeo", "skopeo"),
+    ("conntrack", "conntrack"),
+    ("iptables", "iptables"),
+    ("openssl", "openssl"),
+    ("nsenter", "util-linux"),
+    ("mount", "mount"),
+];
+
+/// Packages whose services would start with the machine.
+const SERVICES: [(&str, &str); 3] =
+    [("nginx-light", "nginx"), ("containerd", "containerd"), ("docker-registry", "docker-registry")];
 
 /// What measures.
 const LOAD: [Need; 2] = [("wrk", "wrk"), ("iperf3", "iperf3")];
@@ -32,7 +50,15 @@ const DENY_ALL: &str =
 
 /// Installs what `purpose` needs and the machine lacks.
 pub fn provide(purpose: Purpose, steps: &mut Steps) -> Result<()> {
-    let missing = missing(purpose, |command| paths::find_program(command).is_some());
+    provide_needs(&missing(purpose, |command| paths::find_program(command).is_some()), steps)
+}
+
+/// Installs one package for another part of the set-up.
+pub fn provide_one(need: Need) -> Result<()> {
+    provide_needs(&[need], &mut Steps::new())
+}
+
+fn provide_needs(missing: &[Need], steps: &mut Steps) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
@@ -58,12 +84,13 @@ pub fn is_root() -> bool {
 }
 
 fn missing(purpose: Purpose, exists: impl Fn(&str) -> bool) -> Vec<Need> {
-    let (node, load): (&[Need], &[Need]) = match purpose {
+    let (node, more): (&[Need], &[Need]) = match purpose {
         Purpose::Build => (&[], &[]),
         Purpose::Test | Purpose::Demo => (&NODE, &[]),
         Purpose::Bench => (&NODE, &LOAD),
+        Purpose::Cluster => (&NODE, &CLUSTER),
     };
-    node.iter().chain(load).filter(|(command, _)| !exists(command)).copied().collect()
+    node.iter().chain(more).filter(|(command, _)| !exists(command)).copied().collect()
 }
 
 fn install(packages: &[&str]) -> Result<()> {
@@ -73,9 +100,11 @@ fn install(packages: &[&str]) -> Result<()> {
     let mut args = vec!["install", "-y", "-qq", "--no-install-recommends"];
     args.extend(packages);
     apt_get(&args).context(network)?;
-    if packages.contains(&"nginx-light") && Path::new("/run/systemd/system").is_dir() {
-        // The package enables its unit; nobody asked for a web server after the next start of the machine.
-        Cmd::new("systemctl").args(["disable", "--quiet", "nginx"]).read()?;
+    for (package, unit) in SERVICES {
+        if packages.contains(&package) && Path::new("/run/systemd/system").is_dir() {
+            // The package enables its unit; nobody asked for a server after the next start of the machine.
+            Cmd::new("systemctl").args(["disable", "--quiet", unit]).read()?;
+        }
     }
     Ok(())
 }

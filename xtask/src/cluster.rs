@@ -1,0 +1,118 @@
+//! `cargo xtask cluster`: a real Kubernetes on this machine, with nodes in namespaces of their own.
+//!
+//! Owns the command line; one file per noun below `cluster/`. Several clusters live beside each other, told apart by name.
+
+mod cgroup;
+mod control_plane;
+mod down;
+mod kube;
+mod kubectl;
+pub mod layout;
+mod network;
+mod node;
+mod node_files;
+mod node_init;
+mod pki;
+mod process;
+pub mod registry;
+pub mod store;
+mod up;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail, ensure};
+use clap::Subcommand;
+
+use self::kubectl::Kubectl;
+use self::layout::Layout;
+use crate::run::Steps;
+use crate::setup;
+
+/// The clusters of this machine.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Which cluster: several can run beside each other.
+    #[arg(long, global = true, default_value = "weft")]
+    name: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start a cluster, or make whole what there is of one; the first time ever builds Kubernetes (about ten minutes).
+    Up {
+        /// How many nodes, each with its own kubelet, containerd and kube-proxy; more than before adds some.
+        #[arg(long, default_value_t = 2)]
+        nodes: u8,
+    },
+    /// Take the cluster away with everything that belongs to it.
+    Down,
+    /// Pull a node's plug and start it again; its disk stays.
+    RebootNode {
+        /// The node's number, counted from 1.
+        node: u8,
+    },
+    /// Stop the API server alone, to see what runs without it.
+    StopApiserver,
+    /// Start the API server that `stop-apiserver` stopped.
+    StartApiserver,
+    /// Print the path of the kubeconfig.
+    Kubeconfig,
+    /// Run kubectl against the cluster.
+    Kubectl {
+        /// kubectl's own arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    #[command(hide = true)]
+    NodeLaunch { folder: PathBuf, node: u8 },
+    #[command(hide = true)]
+    NodeInit { folder: PathBuf, node: u8 },
+}
+
+/// The task.
+pub fn run(args: &Args, steps: &mut Steps) -> Result<()> {
+    ensure!(setup::is_root(), "nodes are namespaces, which need root: `sudo -E env PATH=\"$PATH\" cargo xtask cluster ...`");
+    let name = args.name.as_str();
+    match &args.command {
+        Command::Up { nodes } => {
+            let layout = up::run(name, *nodes, steps)?;
+            eprint!("\n{}", steps.table());
+            println!("kubeconfig: {}", layout.kubeconfig().display());
+        }
+        Command::Down => {
+            down::run(name)?;
+            eprintln!("cluster {name} is gone");
+        }
+        Command::RebootNode { node } => reboot(name, *node, steps)?,
+        Command::StopApiserver => control_plane::stop_api_server(&store::existing(name)?)?,
+        Command::StartApiserver => control_plane::start_api_server(&store::existing(name)?)?,
+        Command::Kubeconfig => println!("{}", store::existing(name)?.kubeconfig().display()),
+        Command::Kubectl { args } => kubectl(&store::existing(name)?, args)?,
+        Command::NodeLaunch { folder, node } => node::launch(&store::open(folder)?, *node)?,
+        Command::NodeInit { folder, node } => node_init::run(&store::open(folder)?, *node)?,
+    }
+    Ok(())
+}
+
+fn reboot(name: &str, number: u8, steps: &mut Steps) -> Result<()> {
+    let _claim = store::claim(name)?;
+    let layout = store::existing(name)?;
+    ensure!((1..=layout.nodes).contains(&number), "{name} has the nodes 1 to {}, not {number}", layout.nodes);
+    let node = layout.node(number);
+    steps.step(&format!("{} stops", node.name()), || node::remove(node))?;
+    steps.step(&format!("{} starts", node.name()), || {
+        node::provide(node)?;
+        network::provide_routes(&layout)
+    })
+}
+
+fn kubectl(layout: &Layout, args: &[String]) -> Result<()> {
+    use std::os::unix::process::CommandExt as _;
+    let error = std::process::Command::new(layout.path("bin/kubectl"))
+        .args(args)
+        .env("KUBECONFIG", layout.kubeconfig())
+        .exec();
+    bail!("cannot start kubectl: {error}")
+}

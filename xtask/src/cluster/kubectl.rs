@@ -1,0 +1,57 @@
+//! kubectl against one cluster, as the administrator.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::layout::Layout;
+use super::pki;
+use crate::run::Cmd;
+
+/// How kubectl is started for one cluster.
+pub struct Kubectl {
+    kube: PathBuf,
+    kubeconfig: PathBuf,
+}
+
+impl Kubectl {
+    /// For this cluster.
+    pub fn new(layout: &Layout) -> Self {
+        Self { kube: layout.kube(), kubeconfig: pki::kubeconfig(layout, pki::ADMIN) }
+    }
+
+    /// A command with these arguments.
+    pub fn args<I, S>(&self, args: I) -> Cmd
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        Cmd::new(&self.kube).args(["kubectl"]).args(args).env("KUBECONFIG", &self.kubeconfig)
+    }
+}
+
+/// Puts the Kubernetes binary and a `kubectl` into the cluster's `bin` folder.
+pub fn provide_programs(layout: &Layout, kube: &Path) -> Result<()> {
+    let folder = layout.path("bin");
+    let place = || format!("cannot write to {}", folder.display());
+    fs::create_dir_all(&folder).with_context(place)?;
+    let unfinished = folder.join("kube.unfinished");
+    let _ = fs::remove_file(&unfinished);
+    symlink(kube, &unfinished).with_context(place)?;
+    fs::rename(&unfinished, layout.kube()).with_context(place)?;
+    let kubectl = folder.join("kubectl");
+    fs::write(&kubectl, format!("#!/bin/sh\nexec {} kubectl \"$@\"\n", layout.kube().display())).with_context(place)?;
+    fs::set_permissions(&kubectl, fs::Permissions::from_mode(0o755)).with_context(place)
+}
+
+/// Writes the kubeconfig for people: whole in one file, so that it can be copied.
+pub fn write_kubeconfig(layout: &Layout) -> Result<()> {
+    let text = Kubectl::new(layout).args(["config", "view", "--flatten", "--output=yaml"]).read()?;
+    let file = layout.kubeconfig();
+    fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600))
+        .with_context(|| format!("cannot protect {}", file.display()))
+}

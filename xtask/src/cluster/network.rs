@@ -1,0 +1,84 @@
+//! The wires: one bridge per cluster, one network namespace and cable per node, the routes to pods.
+//!
+//! Everything is made by ip(8), only where it is missing, and found again by its name.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use super::layout::{Layout, Node};
+use crate::run::Cmd;
+
+/// Makes the bridge and gives it the machine's address on it.
+pub fn provide_bridge(layout: &Layout) -> Result<()> {
+    let bridge = layout.bridge();
+    if !link_exists(&bridge) {
+        ip(&["link", "add", &bridge, "type", "bridge"])?;
+    }
+    ip(&["address", "replace", &format!("{}/24", layout.gateway()), "dev", &bridge])?;
+    ip(&["link", "set", &bridge, "up"])
+}
+
+/// Makes the node's network namespace, with a cable to the bridge.
+pub fn provide_node(node: Node<'_>) -> Result<()> {
+    let (netns, cable) = (node.netns(), node.cable());
+    if !Path::new("/run/netns").join(&netns).exists() {
+        ip(&["netns", "add", &netns])?;
+    }
+    if !link_exists(&cable) {
+        ip(&["link", "add", &cable, "type", "veth", "peer", "name", "eth0", "netns", &netns])?;
+    }
+    ip(&["link", "set", &cable, "master", &node.cluster.bridge(), "up"])?;
+    ip(&["-n", &netns, "link", "set", "lo", "up"])?;
+    ip(&["-n", &netns, "address", "replace", &format!("{}/24", node.address()), "dev", "eth0"])?;
+    ip(&["-n", &netns, "link", "set", "eth0", "up"])?;
+    ip(&["-n", &netns, "route", "replace", "default", "via", &node.cluster.gateway().to_string()])
+}
+
+/// Tells the machine and every node where each node's pods are.
+pub fn provide_routes(layout: &Layout) -> Result<()> {
+    for target in layout.all_nodes() {
+        let (pods, via) = (target.pods(), target.address().to_string());
+        ip(&["route", "replace", &pods, "via", &via])?;
+        for source in layout.all_nodes().filter(|source| source.number != target.number) {
+            ip(&["-n", &source.netns(), "route", "replace", &pods, "via", &via])?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the node's namespace and with it the cable.
+pub fn remove_node(node: Node<'_>) -> Result<()> {
+    if link_exists(&node.cable()) {
+        ip(&["link", "delete", &node.cable()])?;
+    }
+    if Path::new("/run/netns").join(node.netns()).exists() {
+        ip(&["netns", "delete", &node.netns()])?;
+    }
+    Ok(())
+}
+
+/// Removes the bridge and with it the routes over it.
+pub fn remove_bridge(layout: &Layout) -> Result<()> {
+    if link_exists(&layout.bridge()) {
+        ip(&["link", "delete", &layout.bridge()])?;
+    }
+    Ok(())
+}
+
+/// The node's network namespace as a number that changes when the node is rebooted.
+pub fn namespace_id(node: Node<'_>) -> Result<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    let path = Path::new("/run/netns").join(node.netns());
+    let metadata = fs::metadata(&path).with_context(|| format!("no network namespace {}", path.display()))?;
+    Ok(metadata.ino())
+}
+
+fn link_exists(name: &str) -> bool {
+    Path::new("/sys/class/net").join(name).exists()
+}
+
+fn ip(args: &[&str]) -> Result<()> {
+    Cmd::new("ip").args(args).read().map(|_said| ())
+}

@@ -1,0 +1,4 @@
+//! `cargo xtask image`: container images without Docker.
+
+pub mod archive;
+pub mod base;

@@ -73,7 +73,10 @@ enum Command {
 
 /// The task.
 pub fn run(args: &Args, steps: &mut Steps) -> Result<()> {
-    ensure!(setup::is_root(), "nodes are namespaces, which need root: `sudo -E env PATH=\"$PATH\" cargo xtask cluster ...`");
+    ensure!(
+        setup::is_root(),
+        "nodes are namespaces, which need root: `sudo -E env PATH=\"$PATH\" cargo xtask cluster ...`"
+    );
     let name = args.name.as_str();
     match &args.command {
         Command::Up { nodes } => {
@@ -110,9 +113,7 @@ fn reboot(name: &str, number: u8, steps: &mut Steps) -> Result<()> {
 
 fn kubectl(layout: &Layout, args: &[String]) -> Result<()> {
     use std::os::unix::process::CommandExt as _;
-    let error = std::process::Command::new(layout.path("bin/kubectl"))
-        .args(args)
-        .env("KUBECONFIG", layout.kubeconfig())
-        .exec();
+    let error =
+        std::process::Command::new(layout.path("bin/kubectl")).args(args).env("KUBECONFIG", layout.kubeconfig()).exec();
     bail!("cannot start kubectl: {error}")
 }

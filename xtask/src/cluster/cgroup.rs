@@ -51,7 +51,8 @@ pub fn provide(hierarchies: &[Hierarchy], group: &str) -> Result<()> {
             let parent = hierarchy.mount_point.join(file);
             if matches!(hierarchy.kind, Kind::V1(_)) && parent.exists() {
                 let own = folder.join(file);
-                fs::copy(&parent, &own).with_context(|| format!("cannot copy {} to {}", parent.display(), own.display()))?;
+                fs::copy(&parent, &own)
+                    .with_context(|| format!("cannot copy {} to {}", parent.display(), own.display()))?;
             }
         }
         if hierarchy.kind == Kind::V2 {
@@ -86,7 +87,10 @@ pub fn remove(hierarchies: &[Hierarchy], group: &str) -> Result<()> {
         let folder = hierarchy.mount_point.join(group);
         while let Err(error) = remove_tree(&folder) {
             if started.elapsed() > REMOVE_TIMEOUT {
-                bail!("cannot remove the control group {}: {error}; its cgroup.procs names who is in it", folder.display());
+                bail!(
+                    "cannot remove the control group {}: {error}; its cgroup.procs names who is in it",
+                    folder.display()
+                );
             }
             thread::sleep(RETRY_INTERVAL);
         }
@@ -130,8 +134,10 @@ fn parse(mounts: &str) -> Vec<Hierarchy> {
 /// What of a mount's shown options chooses the hierarchy when it is mounted again.
 fn mount_options(shown: &str) -> String {
     let is_of_mount = |option: &&str| {
-        !matches!(*option, "rw" | "ro" | "relatime" | "noatime" | "nosuid" | "nodev" | "noexec" | "xattr" | "clone_children")
-            && !option.starts_with("release_agent=")
+        !matches!(
+            *option,
+            "rw" | "ro" | "relatime" | "noatime" | "nosuid" | "nodev" | "noexec" | "xattr" | "clone_children"
+        ) && !option.starts_with("release_agent=")
     };
     let chosen: Vec<&str> = shown.split(',').filter(is_of_mount).collect();
     let named = chosen.iter().any(|option| option.starts_with("name="));

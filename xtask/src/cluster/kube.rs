@@ -66,7 +66,8 @@ fn link_flags() -> String {
 fn build(go: &Path, output: &Path) -> Result<()> {
     let network = "cannot fetch the Go modules: does GOPROXY (`go env GOPROXY`) answer from here?";
     go::command(go, &module()).args(["mod", "download"]).read().context(network)?;
-    let packages = go::command(go, &module()).env("CGO_ENABLED", "0").args(["list", "-deps", "."]).read()?.lines().count();
+    let packages =
+        go::command(go, &module()).env("CGO_ENABLED", "0").args(["list", "-deps", "."]).read()?.lines().count();
     let mut child = Command::new(go)
         .current_dir(module())
         .envs(go::ENVIRONMENT)

@@ -42,8 +42,7 @@ pub fn daemons(node: Node<'_>) -> [Daemon; 3] {
     let kube = node.cluster.kube().to_string_lossy().into_owned();
     let kubeconfig = |user: &str| format!("--kubeconfig={}", pki::kubeconfig(node.cluster, user).display());
     let (name, number) = (node.name(), node.number);
-    let labels =
-        format!("topology.kubernetes.io/region=region-1,topology.kubernetes.io/zone=zone-{number}");
+    let labels = format!("topology.kubernetes.io/region=region-1,topology.kubernetes.io/zone=zone-{number}");
     let kubelet = vec![
         kube.clone(),
         "kubelet".to_owned(),

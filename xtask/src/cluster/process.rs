@@ -105,7 +105,8 @@ pub fn slay(processes: &[Process]) -> Result<()> {
     if gone_within(processes, KILL_TIMEOUT) {
         return Ok(());
     }
-    let left: Vec<String> = processes.iter().filter(|p| p.is_alive()).map(|p| format!("{} ({})", p.pid, p.part)).collect();
+    let left: Vec<String> =
+        processes.iter().filter(|p| p.is_alive()).map(|p| format!("{} ({})", p.pid, p.part)).collect();
     bail!("these processes do not end although killed: {}; look at /proc/<pid>/stack", left.join(", "))
 }
 

@@ -59,7 +59,8 @@ pub fn run(name: &str, nodes: u8, steps: &mut Steps) -> Result<Layout> {
 pub fn wait_for_nodes(layout: &Layout) -> Result<()> {
     let kubectl = Kubectl::new(layout);
     let started = Instant::now();
-    let path = r#"jsonpath={range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}"#;
+    let path =
+        r#"jsonpath={range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}"#;
     loop {
         let said = kubectl.args(["get", "nodes", "--output", path]).read()?;
         let waiting: Vec<String> = layout

@@ -17,11 +17,18 @@ use crate::run::{Cmd, Steps};
 pub type Need = (&'static str, &'static str);
 
 /// What the namespaces of an emulated node are made of, and what runs in them.
-const NODE: [Need; 5] =
-    [("ip", "iproute2"), ("nft", "nftables"), ("nginx", "nginx-light"), ("curl", "curl"), ("tcpdump", "tcpdump")];
+const NODE: [Need; 7] = [
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
+    ("nginx", "nginx-light"),
+    ("curl", "curl"),
+    ("openssl", "openssl"),
+    ("tcpdump", "tcpdump"),
+    ("wrk", "wrk"),
+];
 
 /// What a cluster's nodes and control plane are made of. A path stands for a package that brings no command.
-const CLUSTER: [Need; 10] = [
+const CLUSTER: [Need; 9] = [
     ("containerd", "containerd"),
     ("runc", "runc"),
     ("/usr/lib/cni/ptp", "containernetworking-plugins"),
@@ -29,7 +36,6 @@ const CLUSTER: [Need; 10] = [
     ("skopeo", "skopeo"),
     ("conntrack", "conntrack"),
     ("iptables", "iptables"),
-    ("openssl", "openssl"),
     ("nsenter", "util-linux"),
     ("mount", "mount"),
 ];
@@ -39,7 +45,7 @@ const SERVICES: [(&str, &str); 3] =
     [("nginx-light", "nginx"), ("containerd", "containerd"), ("docker-registry", "docker-registry")];
 
 /// What measures.
-const LOAD: [Need; 2] = [("wrk", "wrk"), ("iperf3", "iperf3")];
+const LOAD: [Need; 1] = [("iperf3", "iperf3")];
 
 /// Where Debian's maintainer scripts ask whether they may start a service.
 const POLICY: &str = "/usr/sbin/policy-rc.d";

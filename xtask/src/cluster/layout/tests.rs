@@ -17,9 +17,8 @@ fn nothing_is_shared_between_clusters_and_nodes() {
     for index in 0..CLUSTERS_MAX {
         let layout = cluster(index);
         let own = [layout.bridge(), layout.network(), layout.pods(), layout.etcd(), layout.registry()];
-        let nodes = layout.all_nodes().flat_map(|node| {
-            [node.netns(), node.cable(), node.address().to_string(), node.pods()]
-        });
+        let nodes =
+            layout.all_nodes().flat_map(|node| [node.netns(), node.cable(), node.address().to_string(), node.pods()]);
         for name in own.into_iter().chain(nodes) {
             assert!(seen.insert(name.clone()), "{name} is given twice");
         }

@@ -206,6 +206,12 @@ fn old_and_close_delimited_messages_keep_their_end() -> Result<()> {
         let answer = mesh.client.get(&format!("http://server{path}"))?;
         assert_eq!((answer.status, answer.text().as_str()), (200, "hello world"), "1.1 {path}");
     }
+    // A server that ends its connection does not end the client's.
+    let mut kept = mesh.client.connection("http://server/")?;
+    for path in ["/old", "/close", "/old"] {
+        let answer = kept.get(&format!("http://server{path}"))?;
+        assert_eq!((answer.text().as_str(), kept.is_open()), ("hello world", true), "kept {path}");
+    }
     let mut stream = mesh.open()?;
     for _ in 0..2 {
         write!(stream, "GET / HTTP/1.0\r\nHost: server\r\nConnection: keep-alive\r\n\r\n")?;

@@ -16,8 +16,8 @@ use tokio::io::AsyncWrite;
 
 use super::{Wire, mirror::RequestCopy};
 use crate::dataplane::http1::{
-    AnswerTo, BodyError, BodyLength, BodyReader, HeadError, Parse, ResponseEdits, ResponseHead, ResponseParser,
-    Version, write_response_head,
+    AnswerTo, BodyError, BodyLength, BodyReader, HeadError, LAST_CHUNK, Parse, ResponseEdits, ResponseHead,
+    ResponseParser, Version, encode_chunk, write_response_head,
 };
 
 /// Bytes of a body in flight in one direction.
@@ -110,8 +110,30 @@ struct ResponseSide {
 
 enum Phase {
     Head,
-    Body { reader: BodyReader, dechunk: bool, keep_alive: bool },
+    Body { reader: BodyReader, recode: Recode, keep_alive: bool },
     Done,
+}
+
+/// What becomes of a body's framing on its way.
+#[derive(Clone, Copy)]
+enum Recode {
+    /// The bytes pass as they are.
+    Keep,
+    /// Chunks are taken off: the client does not know them.
+    Dechunk,
+    /// The body comes without length, and goes on in chunks.
+    Enchunk,
+}
+
+impl Recode {
+    fn new(from: BodyLength, to: BodyLength) -> Self {
+        match (from, to) {
+            (BodyLength::Chunked, BodyLength::Chunked) => Self::Keep,
+            (BodyLength::Chunked, _) => Self::Dechunk,
+            (_, BodyLength::Chunked) => Self::Enchunk,
+            _ => Self::Keep,
+        }
+    }
 }
 
 impl<'a, A: AnswerHook> Exchange<'a, A> {
@@ -327,34 +349,32 @@ impl<'a, A: AnswerHook> Exchange<'a, A> {
         self.response.phase = if tunnel {
             Phase::Done
         } else {
-            let dechunk = head.body() == BodyLength::Chunked && body != BodyLength::Chunked;
-            Phase::Body { reader: BodyReader::new(head.body()), dechunk, keep_alive: head.keep_alive() }
+            let recode = Recode::new(head.body(), body);
+            Phase::Body { reader: BodyReader::new(head.body()), recode, keep_alive: head.keep_alive() }
         };
     }
 
     /// Counts buffered bytes as body and queues them; only when all that were counted before are written.
     fn advance_response(&mut self) -> Result<(), Failure> {
         debug_assert_eq!(self.response.pass, 0, "bytes are counted once");
-        let Phase::Body { reader, dechunk, keep_alive } = &mut self.response.phase else { return Ok(()) };
-        let buffer = &mut self.upstream.buffer;
-        let malformed = |error: BodyError| Failure::MidResponse(error.to_string());
-        let complete = if *dechunk {
-            let out = &mut self.response.out;
-            let progress = reader.decode(buffer, |range| out.extend_from_slice(&buffer[range])).map_err(malformed)?;
-            buffer.advance(progress.taken);
-            progress.complete
-        } else {
-            let progress = reader.advance(buffer).map_err(malformed)?;
-            self.passed.response_body += progress.taken as u64;
-            if !self.response.out.is_empty() && progress.taken <= RIDE_ALONG_BYTES {
-                self.response.out.extend_from_slice(&buffer[..progress.taken]);
-                buffer.advance(progress.taken);
-            } else {
-                self.response.pass = progress.taken;
-            }
-            progress.complete
+        let Phase::Body { reader, recode, keep_alive } = &mut self.response.phase else { return Ok(()) };
+        let (buffer, out) = (&mut self.upstream.buffer, &mut self.response.out);
+        let progress = match recode {
+            Recode::Keep => reader.advance(buffer),
+            Recode::Dechunk => reader.decode(buffer, |range| out.extend_from_slice(&buffer[range])),
+            Recode::Enchunk => reader.decode(buffer, |range| encode_chunk(out, &buffer[range])),
         };
-        if complete {
+        let progress = progress.map_err(|error: BodyError| Failure::MidResponse(error.to_string()))?;
+        self.passed.response_body += progress.taken as u64;
+        match recode {
+            Recode::Keep if out.is_empty() || progress.taken > RIDE_ALONG_BYTES => self.response.pass = progress.taken,
+            Recode::Keep => {
+                out.extend_from_slice(&buffer[..progress.taken]);
+                buffer.advance(progress.taken);
+            }
+            Recode::Dechunk | Recode::Enchunk => buffer.advance(progress.taken),
+        }
+        if progress.complete {
             self.passed.upstream_reusable = *keep_alive;
             self.response.phase = Phase::Done;
         }
@@ -369,11 +389,14 @@ impl<'a, A: AnswerHook> Exchange<'a, A> {
                 let error = error.unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into());
                 Err(Failure::BeforeResponse(error))
             }
-            Phase::Body { reader, .. } => {
+            Phase::Body { reader, recode, .. } => {
                 if let Some(error) = error {
                     return Err(Failure::MidResponse(error.to_string()));
                 }
                 reader.finish().map_err(|error| Failure::MidResponse(error.to_string()))?;
+                if matches!(recode, Recode::Enchunk) {
+                    self.response.out.extend_from_slice(LAST_CHUNK);
+                }
                 self.passed.upstream_reusable = false;
                 self.response.phase = Phase::Done;
                 Ok(())

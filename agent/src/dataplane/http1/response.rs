@@ -138,10 +138,12 @@ impl ResponseHead {
     }
 
     /// How the body goes to a client of `version`: chunked coding does not exist in HTTP/1.0, so it is taken off and the connection's
-    /// end becomes the body's end.
+    /// end becomes the body's end. A later client gets a body that ends with its connection in chunks, as from Envoy: it sees a
+    /// truncated body as one, and its own connection goes on.
     pub fn body_for(&self, version: Version) -> BodyLength {
         match (self.body, version) {
             (BodyLength::Chunked, Version::Http10) => BodyLength::UntilClose,
+            (BodyLength::UntilClose, Version::Http11) => BodyLength::Chunked,
             (body, _) => body,
         }
     }

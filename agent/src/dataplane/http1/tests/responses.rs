@@ -73,4 +73,7 @@ fn old_clients_get_no_chunks() {
     assert_eq!(chunked.body_for(Version::Http11), BodyLength::Chunked);
     let counted = accepted("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", GET);
     assert_eq!(counted.body_for(Version::Http10), BodyLength::Length(5));
+    let closing = accepted("HTTP/1.0 200 OK\r\n\r\n", GET);
+    assert_eq!(closing.body_for(Version::Http10), BodyLength::UntilClose);
+    assert_eq!(closing.body_for(Version::Http11), BodyLength::Chunked, "its end is seen, and the connection stays");
 }

@@ -10,15 +10,13 @@ use weft_model::{
 };
 
 use super::{Choice, Hop, Wire, exchange::AnswerHook, mirror::RequestCopy, record::Record, serve::Reply, trace};
-use crate::{
-    dataplane::{
-        dial::DialError,
-        event::{ConnectionInfo, Party, Reporter},
-        http1::{self, Persistence, RequestEdits, RequestHead, ResponseEdits, ResponseHead, Version},
-        pod::{PodContext, View},
-        pool::PoolKey,
-    },
-    identity::Purpose,
+use crate::dataplane::{
+    dial::DialError,
+    event::{ConnectionInfo, Party, Reporter},
+    http1::{self, Persistence, RequestEdits, RequestHead, ResponseEdits, ResponseHead, Version},
+    pod::{PodContext, View},
+    pool::PoolKey,
+    shared_connections::SharedConnections,
 };
 
 /// Endpoints tried when connecting fails (Istio's default: 2 retries on `connect-failure`).
@@ -91,7 +89,10 @@ impl OutboundHop {
         let pooled = if fresh { None } else { self.pod.worker.pool.take(&key) };
         let wire = match pooled {
             Some(wire) => wire,
-            None => Wire::new(self.pod.dial(&view, &forward, Purpose::Http).await?, bytes::BytesMut::new()),
+            None => {
+                let (stream, reused) = SharedConnections::stream(&self.pod, &view, &forward, &key).await?;
+                Wire { reused, ..Wire::new(stream, bytes::BytesMut::new()) }
+            }
         };
         self.upstream = Some((forward.address, wire.stream.local_addr()));
         self.current = Some(Current { forward, key, view });

@@ -35,6 +35,9 @@ use crate::{
 /// Peers remembered per worker; beyond it requests get connections of their own.
 const PEERS_MAX: usize = 10_000;
 
+/// A request whose body is announced to be longer has a connection of its own: it would fill the shared one's buffers.
+pub const SHARED_BODY_BYTES_MAX: u64 = 1024 * 1024;
+
 /// How long a peer that cannot share is not asked again.
 const SINGLE: Duration = Duration::from_secs(60);
 

@@ -15,6 +15,7 @@ pub mod hello;
 pub mod pod;
 pub mod dial;
 pub mod pool;
+pub mod shared_connections;
 pub mod tcp;
 pub mod http;
 pub mod outbound;

@@ -28,7 +28,7 @@ pub use identities::{CertificateStatus, Clock, Config, Identities, Jitter};
 pub use local_ca::{LocalCa, LocalCaError};
 pub use peer::{PeerError, peer_id, refusal};
 pub use rotation::{Rotation, spawn_rotation};
-pub use tls::{ALPN_HTTP, ALPN_SERVER, ALPN_TCP, Purpose};
+pub use tls::{ALPN_HTTP, ALPN_MUX, ALPN_REQUESTS, ALPN_SERVER, ALPN_TCP, Purpose};
 pub use verify::TrustDomains;
 pub use workload::WorkloadIdentity;
 pub use xfcc::xfcc;

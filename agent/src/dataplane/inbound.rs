@@ -23,6 +23,7 @@ use super::{
         inbound::{InboundHop, denial_details, service_meant},
     },
     pod::{PodContext, View},
+    shared_connections,
     sniff::{First, Sniffed, fill, first_bytes},
     tcp::{self, Ending, TcpRecord},
 };
@@ -145,11 +146,15 @@ async fn handshake(pod: Rc<PodContext>, stream: Stream, hello: MeshHello, plain:
         .peer_certificates()
         .and_then(|chain| chain.first())
         .map(|certificate| identity::xfcc(own, certificate, &peer));
+    let is_shared = connection.alpn_protocol() == Some(identity::ALPN_MUX);
     let is_http = connection.alpn_protocol().is_some_and(|name| name.starts_with(b"istio-http/"));
     let declared = if is_http { AppProtocol::Http } else { declared };
     let (peer_address, destination) = (plain.peer, plain.destination);
     let client = Client { peer: peer_address, destination, principal: Some(peer), certificate, sni: hello.sni };
     drop(view);
+    if is_shared {
+        return shared_connections::serve(pod, Rc::new(client), Stream::Server(Box::new(tls))).await;
+    }
     let inbound = Inbound { pod, client: Rc::new(client), declared, provable: false };
     inbound.application(Stream::Server(Box::new(tls)), BytesMut::new()).await;
 }

@@ -15,7 +15,7 @@ use weft_model::{
     workload::{Named, Workload},
 };
 
-use super::{Exempt, Shared, pool::Pool};
+use super::{Exempt, Shared, pool::Pool, shared_connections::SharedConnections};
 use crate::net::{Netns, socket::APPLICATION_PORTS};
 
 /// What a worker has for all its pods.
@@ -26,6 +26,8 @@ pub struct WorkerContext {
     pub exempt: RefCell<Box<dyn Exempt>>,
     /// This worker's idle upstream connections.
     pub pool: Pool,
+    /// This worker's connections that requests share.
+    pub shared_connections: SharedConnections,
     /// Number of this worker, and how many there are.
     pub index: (usize, usize),
 }

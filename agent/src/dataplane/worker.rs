@@ -19,6 +19,7 @@ use super::{
     outbound::{self, is_connection_error},
     pod::{PodContext, WorkerContext},
     pool::Pool,
+    shared_connections::SharedConnections,
 };
 use crate::{
     lifecycle::Busy,
@@ -74,6 +75,7 @@ impl Workers {
                     shared,
                     exempt: RefCell::new(exempt),
                     pool: Pool::default(),
+                    shared_connections: SharedConnections::default(),
                     index: (index, count),
                 });
                 LocalSet::new().block_on(&runtime, run(context, receiver));
@@ -136,12 +138,16 @@ async fn run(context: Rc<WorkerContext>, mut commands: mpsc::UnboundedReceiver<C
                 Some(Command::Leave(name)) => {
                     if let Some(served) = pods.remove(&name) {
                         context.pool.forget(served.cookie);
+                        context.shared_connections.forget(served.cookie);
                         served.retire();
                     }
                 }
                 None => return,
             },
-            _ = sweep.tick() => context.pool.expire(context.shared.limits.pool_idle_timeout),
+            _ = sweep.tick() => {
+                context.pool.expire(context.shared.limits.pool_idle_timeout);
+                context.shared_connections.expire();
+            }
         }
     }
 }
@@ -189,16 +195,13 @@ where
     F: Fn(Rc<PodContext>, TcpStream, SocketAddr) -> S,
     S: Future<Output = ()> + 'static,
 {
-    let max = pod.worker.shared.limits.connections_per_pod_max;
     loop {
         match listener.accept().await {
             Ok((socket, peer)) => {
-                if pod.connections.get() >= max {
-                    // The pod's own bound: its neighbours must not pay for its connections.
+                let Some(open) = Open::admit(&pod) else {
                     reset_on_close(&socket);
                     continue;
-                }
-                let open = Open::count(&pod);
+                };
                 let serving = serve(pod.clone(), socket, peer);
                 tokio::task::spawn_local(async move {
                     serving.await;
@@ -214,16 +217,20 @@ where
     }
 }
 
-/// Counts an open connection of a pod while it lives.
-struct Open {
+/// Counts an open connection of a pod, or a stream of a shared one, while it lives.
+pub struct Open {
     pod: Rc<PodContext>,
     _busy: Busy,
 }
 
 impl Open {
-    fn count(pod: &Rc<PodContext>) -> Self {
-        pod.connections.set(pod.connections.get() + 1);
-        Self { pod: pod.clone(), _busy: pod.worker.shared.drain.hold() }
+    /// One more; `None` beyond the pod's own bound, since its neighbours must not pay for its connections.
+    pub fn admit(pod: &Rc<PodContext>) -> Option<Self> {
+        let open = pod.connections.get();
+        (open < pod.worker.shared.limits.connections_per_pod_max).then(|| {
+            pod.connections.set(open + 1);
+            Self { pod: pod.clone(), _busy: pod.worker.shared.drain.hold() }
+        })
     }
 }
 

@@ -28,21 +28,27 @@ use super::{
     verify::{ClientVerifier, ServerVerifier, Trust},
 };
 
-/// Protocol names that a mesh server accepts, most wanted first: Istio's `ALPNInMesh*` names. `istio-peer-exchange`
+/// Many requests on one connection, between weft peers.
+pub const ALPN_MUX: &[u8] = crate::net::mux::ALPN;
+/// Protocol names that a mesh server accepts, most wanted first: weft's own, then Istio's `ALPNInMesh*` names. `istio-peer-exchange`
 /// is last, because choosing it would make a sidecar send its metadata ahead of the payload; sidecars offer `istio`
 /// beside it.
-pub const ALPN_SERVER: [&[u8]; 5] =
-    [b"istio-h2", b"istio-http/1.1", b"istio-http/1.0", b"istio", b"istio-peer-exchange"];
+pub const ALPN_SERVER: [&[u8]; 6] =
+    [ALPN_MUX, b"istio-h2", b"istio-http/1.1", b"istio-http/1.0", b"istio", b"istio-peer-exchange"];
 /// Protocol names that a client offers for HTTP/1.1.
 pub const ALPN_HTTP: [&[u8]; 2] = [b"istio-http/1.1", b"istio"];
+/// Protocol names that a client offers for HTTP/1.1 requests that may share the connection.
+pub const ALPN_REQUESTS: [&[u8]; 3] = [ALPN_MUX, b"istio-http/1.1", b"istio"];
 /// Protocol names that a client offers for opaque TCP.
 pub const ALPN_TCP: [&[u8]; 1] = [b"istio"];
 
 /// What a client connection is going to carry; decides the protocol names it offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
-    /// HTTP/1.1 requests ([`ALPN_HTTP`]).
+    /// HTTP/1.1 requests, one at a time ([`ALPN_HTTP`]).
     Http,
+    /// HTTP/1.1 requests, many at a time where the peer can ([`ALPN_REQUESTS`]).
+    Requests,
     /// Opaque bytes ([`ALPN_TCP`]).
     Tcp,
 }
@@ -51,6 +57,7 @@ impl Purpose {
     fn alpn(self) -> Vec<Vec<u8>> {
         match self {
             Self::Http => owned(&ALPN_HTTP),
+            Self::Requests => owned(&ALPN_REQUESTS),
             Self::Tcp => owned(&ALPN_TCP),
         }
     }

@@ -13,8 +13,7 @@
 //! these rules ends the connection: between two peers that proved who they are, that is a bug, not an
 //! attack to be survived stream by stream.
 //!
-//! Not offered in handshakes yet: sessions per pod and peer, and their end when a pod leaves, come with the
-//! data path's own change.
+//! Which requests share a connection is the data plane's choice (`dataplane/shared_connections.rs`).
 //!
 //! [`session`] owns the connection, [`stream`] is what users hold, [`frame`] the bytes.
 

@@ -137,12 +137,28 @@ pub async fn connect(socket: Socket, destination: SocketAddr) -> io::Result<toki
 }
 
 /// Makes closing the socket send a reset instead of a FIN: what a client without mesh would see.
-pub fn reset_on_close(socket: &impl AsRawFd) {
+pub fn reset_on_close(connection: &impl ResetOnClose) {
+    connection.reset_on_close();
+}
+
+/// What can end abruptly.
+pub trait ResetOnClose {
+    /// Makes closing it a reset.
+    fn reset_on_close(&self);
+}
+
+impl<S: AsRawFd> ResetOnClose for S {
+    fn reset_on_close(&self) {
+        linger_zero(self.as_raw_fd());
+    }
+}
+
+fn linger_zero(fd: RawFd) {
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };
     // SAFETY: the option reads one `linger` that outlives the call.
     unsafe {
         libc::setsockopt(
-            socket.as_raw_fd(),
+            fd,
             libc::SOL_SOCKET,
             libc::SO_LINGER,
             (&raw const linger).cast(),

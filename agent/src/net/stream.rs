@@ -3,7 +3,6 @@
 use std::{
     io,
     net::SocketAddr,
-    os::fd::{AsRawFd, RawFd},
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -13,6 +12,8 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
+
+use super::{mux::MuxStream, socket::ResetOnClose};
 
 /// A TCP stream whose first bytes were already read, to find out what it speaks.
 #[derive(Debug)]
@@ -71,6 +72,8 @@ pub enum Stream {
     Client(Box<tokio_rustls::client::TlsStream<TcpStream>>),
     /// TLS, we were dialled.
     Server(Box<tokio_rustls::server::TlsStream<Rewound>>),
+    /// One of many on a connection that two weft peers share.
+    Mux(MuxStream),
 }
 
 impl Stream {
@@ -79,18 +82,14 @@ impl Stream {
         Self::Plain(Rewound::new(Bytes::new(), inner))
     }
 
-    /// The socket below.
-    pub fn tcp(&self) -> &TcpStream {
-        match self {
-            Self::Plain(stream) => &stream.inner,
-            Self::Client(stream) => stream.get_ref().0,
-            Self::Server(stream) => &stream.get_ref().0.inner,
-        }
-    }
-
-    /// Our own address of the socket below.
+    /// Our own address of the connection.
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.tcp().local_addr().ok()
+        match self {
+            Self::Plain(stream) => stream.inner.local_addr().ok(),
+            Self::Client(stream) => stream.get_ref().0.local_addr().ok(),
+            Self::Server(stream) => stream.get_ref().0.inner.local_addr().ok(),
+            Self::Mux(stream) => stream.local_addr(),
+        }
     }
 
     /// Reads into spare room of `buf`, at most `limit` bytes; 0 means that the peer has ended.
@@ -120,9 +119,15 @@ impl Stream {
     }
 }
 
-impl AsRawFd for Stream {
-    fn as_raw_fd(&self) -> RawFd {
-        self.tcp().as_raw_fd()
+impl ResetOnClose for Stream {
+    fn reset_on_close(&self) {
+        match self {
+            Self::Plain(stream) => stream.inner.reset_on_close(),
+            Self::Client(stream) => stream.get_ref().0.reset_on_close(),
+            Self::Server(stream) => stream.get_ref().0.inner.reset_on_close(),
+            // The connection below belongs to other streams, too.
+            Self::Mux(stream) => stream.reset_on_drop(),
+        }
     }
 }
 
@@ -132,6 +137,7 @@ impl AsyncRead for Stream {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Client(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Server(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Mux(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -142,6 +148,7 @@ impl AsyncWrite for Stream {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Client(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Server(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Mux(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -150,6 +157,7 @@ impl AsyncWrite for Stream {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Self::Client(stream) => Pin::new(stream).poll_flush(cx),
             Self::Server(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Mux(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -158,6 +166,7 @@ impl AsyncWrite for Stream {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Client(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Server(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Mux(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -12,13 +12,11 @@ use tokio::io::AsyncWriteExt as _;
 use weft_model::decision::Forward;
 
 use super::Wire;
-use crate::{
-    dataplane::{
-        http1::{AnswerTo, BodyReader, Parse, RequestEdits, RequestHead, ResponseParser, write_request_head},
-        pod::{PodContext, View},
-        pool::PoolKey,
-    },
-    identity::Purpose,
+use crate::dataplane::{
+    http1::{AnswerTo, BodyReader, Parse, RequestEdits, RequestHead, ResponseParser, write_request_head},
+    pod::{PodContext, View},
+    pool::PoolKey,
+    shared_connections::SharedConnections,
 };
 
 /// The largest request that is copied, head and body; larger ones are passed on without a copy.
@@ -148,7 +146,8 @@ impl Delivery {
                 return Ok(());
             }
         }
-        let stream = pod.dial(&self.view, &self.forward, Purpose::Http).await.map_err(io::Error::other)?;
+        let stream = SharedConnections::stream(pod, &self.view, &self.forward, &key).await;
+        let (stream, _) = stream.map_err(io::Error::other)?;
         let mut wire = Wire::new(stream, BytesMut::new());
         let reusable = self.exchange(&mut wire).await?;
         self.keep(key, wire, reusable);

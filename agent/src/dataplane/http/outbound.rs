@@ -14,9 +14,10 @@ use crate::{
     dataplane::{
         dial::DialError,
         event::{ConnectionInfo, Party, Reporter},
-        http1::{self, Persistence, RequestEdits, RequestHead, ResponseEdits, ResponseHead, Version},
+        http1::{self, BodyLength, Persistence, RequestEdits, RequestHead, ResponseEdits, ResponseHead, Version},
         pod::{PodContext, View},
         pool::PoolKey,
+        shared_connections::{SHARED_BODY_BYTES_MAX, SharedConnections},
     },
     identity::Purpose,
 };
@@ -86,12 +87,16 @@ impl OutboundHop {
         self.pod.with_dice(|dice| decide_request(snapshot, source, self.destination, &request, dice))
     }
 
-    async fn connect(&mut self, view: Rc<View>, forward: Forward, fresh: bool) -> Result<Wire, DialError> {
+    async fn connect(&mut self, view: Rc<View>, forward: Forward, fresh: bool, own: bool) -> Result<Wire, DialError> {
         let key = PoolKey { source: self.pod.netns.cookie(), address: forward.address, tls: forward.tls.clone() };
-        let pooled = if fresh { None } else { self.pod.worker.pool.take(&key) };
+        let pooled = if fresh || own { None } else { self.pod.worker.pool.take(&key) };
         let wire = match pooled {
             Some(wire) => wire,
-            None => Wire::new(self.pod.dial(&view, &forward, Purpose::Http).await?, bytes::BytesMut::new()),
+            None if own => Wire::new(self.pod.dial(&view, &forward, Purpose::Http).await?, bytes::BytesMut::new()),
+            None => {
+                let (stream, reused) = SharedConnections::stream(&self.pod, &view, &forward, &key).await?;
+                Wire { reused, ..Wire::new(stream, bytes::BytesMut::new()) }
+            }
         };
         self.upstream = Some((forward.address, wire.stream.local_addr()));
         self.current = Some(Current { forward, key, view });
@@ -166,6 +171,12 @@ impl OutboundHop {
     }
 }
 
+/// Other protocols and long bodies leave the connection that requests share to those.
+fn wants_own_connection(head: &RequestHead) -> bool {
+    let is_long = matches!(head.body(), BodyLength::Length(bytes) if bytes > SHARED_BODY_BYTES_MAX);
+    is_long || head.upgrade().is_some()
+}
+
 impl AnswerHook for OutboundHop {
     fn edits(&mut self, head: &ResponseHead, keep_alive: bool) -> ResponseEdits<'static> {
         let mut edits = ResponseEdits {
@@ -204,7 +215,7 @@ impl Hop for OutboundHop {
                 Decision::Forward(forward) => {
                     self.cluster = Some(forward.cluster.clone());
                     record.route = self.route_name(&forward.rule);
-                    match self.connect(view, forward, false).await {
+                    match self.connect(view, forward, false, wants_own_connection(head)).await {
                         Ok(wire) => return Choice::Forward(wire),
                         Err(error) if error.is_retriable() => last = Some(error),
                         Err(error) => return self.unreachable(&error, record),
@@ -231,7 +242,7 @@ impl Hop for OutboundHop {
         let Some(Current { forward, view, .. }) = self.current.take() else {
             return self.reply(&Answer::NO_HEALTHY_UPSTREAM, Cluster::BlackHole, &RuleRef::Default, record);
         };
-        match self.connect(view, forward, true).await {
+        match self.connect(view, forward, true, false).await {
             Ok(wire) => Choice::Forward(wire),
             Err(error) => self.unreachable(&error, record),
         }

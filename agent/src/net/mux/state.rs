@@ -55,6 +55,8 @@ pub(super) struct Stream {
     is_ready: bool,
     /// Its user is gone; it only sends what is left.
     is_orphan: bool,
+    /// It ends by a reset, not by an end.
+    aborts: bool,
     pub(super) reset: bool,
 }
 
@@ -73,6 +75,7 @@ impl Stream {
             writer: None,
             is_ready: false,
             is_orphan: false,
+            aborts: false,
             reset: false,
         }
     }
@@ -137,12 +140,13 @@ impl State {
     }
 
     /// The user of a stream is gone. As with a socket that is closed: what was written is still sent,
-    /// then the stream ends; who sends more to it is told so by a reset. `abort` ends it at once.
+    /// then the stream ends; who sends more to it is told so by a reset. `abort` makes the end a reset: what was written
+    /// goes before it as far as the peer has room, and nothing waits for more.
     pub(super) fn drop_stream(&mut self, id: u32, abort: bool) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         if stream.reset || self.closed {
             self.remove(id);
-        } else if abort {
+        } else if abort && stream.sending.is_empty() {
             write_empty(&mut self.control, Kind::Reset, id);
             self.remove(id);
         } else if stream.end_sent {
@@ -150,6 +154,7 @@ impl State {
         } else {
             stream.send_ended = true;
             stream.is_orphan = true;
+            stream.aborts = abort;
             stream.reader = None;
             stream.writer = None;
             self.make_ready(id);
@@ -203,7 +208,10 @@ impl State {
                     writer.wake();
                 }
             }
-            if stream.sending.is_empty() {
+            if stream.aborts && (stream.sending.is_empty() || stream.send_credit == 0) {
+                write_empty(out, Kind::Reset, id);
+                self.remove(id);
+            } else if stream.sending.is_empty() {
                 stream.sending = BytesMut::new();
                 if stream.send_ended && !stream.end_sent {
                     stream.end_sent = true;

@@ -135,6 +135,36 @@ fn an_aborted_stream_is_a_reset_for_the_other_end() {
     );
 }
 
+/// As with a socket: what was written before a reset is on its way, and the reset comes behind it.
+#[test]
+fn bytes_written_before_an_abort_arrive_before_it() {
+    let seen = Rc::new(Cell::new(None));
+    let told = seen.clone();
+    with_server(
+        move |mut stream| {
+            let told = told.clone();
+            async move {
+                let mut bytes = Vec::new();
+                let ended = stream.read_to_end(&mut bytes).await.map_err(|error| error.kind());
+                told.set(Some((bytes.len(), ended)));
+            }
+        },
+        async |opener| {
+            let mut stream = opener.open().unwrap();
+            stream.write_all(&[7; 30_000]).await.unwrap();
+            stream.reset_on_drop();
+            drop(stream);
+            let told = loop {
+                match seen.take() {
+                    Some(told) => break told,
+                    None => tokio::time::sleep(Duration::from_millis(1)).await,
+                }
+            };
+            assert_eq!(told, (30_000, Err(io::ErrorKind::ConnectionReset)));
+        },
+    );
+}
+
 #[test]
 fn a_dropped_stream_still_sends_what_was_written_then_ends() {
     with_server(

@@ -5,6 +5,7 @@
 mod cgroup;
 mod control_plane;
 mod down;
+pub mod image_aliases;
 mod kube;
 mod kubectl;
 pub mod layout;
@@ -23,7 +24,6 @@ use std::path::PathBuf;
 use anyhow::{Result, bail, ensure};
 use clap::Subcommand;
 
-use self::kubectl::Kubectl;
 use self::layout::Layout;
 use crate::run::Steps;
 use crate::setup;

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::layout::{DNS_SERVICE, Node};
 use super::node_init::Daemon;
 use super::pki;
+use crate::image::base;
 
 /// The CNI plugins that pods' networks are made of, from Debian's package.
 const PLUGINS: [&str; 4] = ["loopback", "ptp", "host-local", "portmap"];
@@ -22,7 +23,7 @@ const CONTAINERD: &str = "/run/containerd/containerd.sock";
 /// Writes all files; called inside the node, where `/etc` is its own.
 pub fn write(node: Node<'_>) -> Result<()> {
     put("/etc/cni/net.d/10-pods.conflist", &cni(node))?;
-    put("/etc/containerd/config.toml", &containerd(node))?;
+    put("/etc/containerd/config.toml", &containerd())?;
     put("/etc/containerd/certs.d/_default/hosts.toml", &mirror(node))?;
     put("/run/kubelet.json", &kubelet(node))?;
     // Pods with the node's own DNS find no server: there is none.
@@ -87,11 +88,11 @@ fn cni(node: Node<'_>) -> String {
     .to_string()
 }
 
-fn containerd(node: Node<'_>) -> String {
+fn containerd() -> String {
     format!(
         r#"version = 2
 [plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "registry.k8s.io/pause:weft"
+  sandbox_image = "{}"
   # Without CAP_SYS_RESOURCE nobody may lower it.
   restrict_oom_score_adj = true
   disable_apparmor = true
@@ -104,9 +105,8 @@ fn containerd(node: Node<'_>) -> String {
       runtime_type = "io.containerd.runc.v2"
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         SystemdCgroup = false
-# {} pulls everything from the cluster's registry.
 "#,
-        node.name()
+        base::PAUSE
     )
 }
 

@@ -47,7 +47,11 @@ pub fn run(name: &str, nodes: u8, steps: &mut Steps) -> Result<Layout> {
     })?;
     steps.step("registry", || {
         registry::provide(&layout)?;
-        images.iter().try_for_each(|(archive, name)| registry::push(&layout, archive, name))
+        for image in &images {
+            let folder = image::write(image)?;
+            image.names.iter().try_for_each(|name| registry::push(&layout, &folder, name))?;
+        }
+        Ok(())
     })?;
     steps.step("control plane", || control_plane::provide(&layout))?;
     steps.step("nodes ready", || wait_for_nodes(&layout))?;

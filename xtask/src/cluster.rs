@@ -16,12 +16,14 @@ mod node_init;
 mod pki;
 mod process;
 pub mod registry;
+mod stand_ins;
+mod status;
 pub mod store;
 mod up;
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use clap::Subcommand;
 
 use self::layout::Layout;
@@ -57,6 +59,10 @@ enum Command {
     StopApiserver,
     /// Start the API server that `stop-apiserver` stopped.
     StartApiserver,
+    /// Show what runs, what it costs and where its logs are.
+    Status,
+    /// Start a shell in which `kubectl` means this cluster.
+    Shell,
     /// Print the path of the kubeconfig.
     Kubeconfig,
     /// Run kubectl against the cluster.
@@ -69,6 +75,8 @@ enum Command {
     NodeLaunch { folder: PathBuf, node: u8 },
     #[command(hide = true)]
     NodeInit { folder: PathBuf, node: u8 },
+    #[command(hide = true)]
+    StandIns { folder: PathBuf },
 }
 
 /// The task.
@@ -81,8 +89,8 @@ pub fn run(args: &Args, steps: &mut Steps) -> Result<()> {
     match &args.command {
         Command::Up { nodes } => {
             let layout = up::run(name, *nodes, steps)?;
-            eprint!("\n{}", steps.table());
-            println!("kubeconfig: {}", layout.kubeconfig().display());
+            eprintln!("\n{}", steps.table());
+            print!("{}", status::page(&layout)?);
         }
         Command::Down => {
             down::run(name)?;
@@ -92,7 +100,10 @@ pub fn run(args: &Args, steps: &mut Steps) -> Result<()> {
         Command::StopApiserver => control_plane::stop_api_server(&store::existing(name)?)?,
         Command::StartApiserver => control_plane::start_api_server(&store::existing(name)?)?,
         Command::Kubeconfig => println!("{}", store::existing(name)?.kubeconfig().display()),
-        Command::Kubectl { args } => kubectl(&store::existing(name)?, args)?,
+        Command::Status => print!("{}", status::page(&store::existing(name)?)?),
+        Command::Shell => shell(&store::existing(name)?)?,
+        Command::Kubectl { args } => kubectl::become_program(&store::existing(name)?, "kubectl".as_ref(), args)?,
+        Command::StandIns { folder } => stand_ins::run(&store::open(folder)?)?,
         Command::NodeLaunch { folder, node } => node::launch(&store::open(folder)?, *node)?,
         Command::NodeInit { folder, node } => node_init::run(&store::open(folder)?, *node)?,
     }
@@ -111,9 +122,8 @@ fn reboot(name: &str, number: u8, steps: &mut Steps) -> Result<()> {
     })
 }
 
-fn kubectl(layout: &Layout, args: &[String]) -> Result<()> {
-    use std::os::unix::process::CommandExt as _;
-    let error =
-        std::process::Command::new(layout.path("bin/kubectl")).args(args).env("KUBECONFIG", layout.kubeconfig()).exec();
-    bail!("cannot start kubectl: {error}")
+fn shell(layout: &Layout) -> Result<()> {
+    eprintln!("kubectl is that of cluster {}; `exit` leads back", layout.name);
+    let shell = std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into());
+    kubectl::become_program(layout, &shell, &[])
 }

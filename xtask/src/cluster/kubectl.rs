@@ -3,7 +3,9 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
@@ -54,4 +56,13 @@ pub fn write_kubeconfig(layout: &Layout) -> Result<()> {
     fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600))
         .with_context(|| format!("cannot protect {}", file.display()))
+}
+
+/// Becomes `program` with a `kubectl` for this cluster on its `PATH`.
+pub fn become_program(layout: &Layout, program: &OsStr, args: &[String]) -> Result<()> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = [layout.path("bin")].into_iter().chain(std::env::split_paths(&path));
+    let path = std::env::join_paths(folders).context("the cluster's folder has a colon in its name")?;
+    let error = Command::new(program).args(args).env("PATH", path).env("KUBECONFIG", layout.kubeconfig()).exec();
+    Err(error).with_context(|| format!("cannot start {}", program.display()))
 }

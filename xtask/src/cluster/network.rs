@@ -2,7 +2,9 @@
 //!
 //! Everything is made by ip(8), only where it is missing, and found again by its name.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -65,6 +67,17 @@ pub fn remove_bridge(layout: &Layout) -> Result<()> {
         ip(&["link", "delete", &layout.bridge()])?;
     }
     Ok(())
+}
+
+/// Makes the routes into `network` exactly these: from address to next hop.
+pub fn replace_routes(network: &str, wanted: &BTreeMap<Ipv4Addr, Ipv4Addr>) -> Result<()> {
+    let shown = Cmd::new("ip").args(["route", "show", "root", network]).read()?;
+    for address in shown.lines().filter_map(|line| line.split_whitespace().next()) {
+        if !address.parse().is_ok_and(|address: Ipv4Addr| wanted.contains_key(&address)) {
+            ip(&["route", "delete", address])?;
+        }
+    }
+    wanted.iter().try_for_each(|(address, via)| ip(&["route", "replace", &address.to_string(), "via", &via.to_string()]))
 }
 
 /// The node's network namespace as a number that changes when the node is rebooted.

@@ -58,11 +58,12 @@ pub fn launch(layout: &Layout, number: u8) -> Result<()> {
     Err(anyhow!(error).context("cannot start nsenter(1)"))
 }
 
-/// How much memory the node's processes and pods use, in bytes, if a controller counts it.
+/// How much memory the node's processes and pods hold for themselves, in bytes, if a controller counts it. What the
+/// kernel keeps of files is not in it.
 pub fn memory(node: Node<'_>) -> Option<u64> {
-    let files = ["memory/{}/memory.usage_in_bytes", "{}/memory.current"];
-    let read = |file: &str| {
-        fs::read_to_string(Path::new(cgroup::ROOT).join(file.replace("{}", &node.cgroup()))).ok()?.trim().parse().ok()
-    };
-    files.iter().find_map(|file| read(file))
+    let files = [(format!("memory/{}/memory.stat", node.cgroup()), "total_rss "), (format!("{}/memory.stat", node.cgroup()), "anon ")];
+    files.iter().find_map(|(file, field)| {
+        let text = fs::read_to_string(Path::new(cgroup::ROOT).join(file)).ok()?;
+        text.lines().find_map(|line| line.strip_prefix(field))?.parse().ok()
+    })
 }

@@ -19,7 +19,14 @@ pub struct Claim(#[expect(dead_code, reason = "the lock lives as long as the ope
 /// Waits until nobody else changes the cluster of this name.
 pub fn claim(name: &str) -> Result<Claim> {
     ensure!(is_name(name), "{name:?} cannot be a cluster's name: at most 20 of a-z, 0-9 and -, and no - at its ends");
-    Ok(Claim(locked(&folder()?.join(format!("{name}.lock")))?))
+    let path = folder()?.join(format!("{name}.lock"));
+    loop {
+        let file = locked(&path)?;
+        // Who waited for a `down` holds the lock of a file that is gone.
+        if is_at(&file, &path) {
+            return Ok(Claim(file));
+        }
+    }
 }
 
 /// The cluster of this name, if there is one.
@@ -82,6 +89,12 @@ pub fn forget(layout: &Layout) -> Result<()> {
     fs::remove_dir_all(&layout.folder).with_context(|| format!("cannot remove {}", layout.folder.display()))?;
     let lock = folder()?.join(format!("{}.lock", layout.name));
     fs::remove_file(&lock).with_context(|| format!("cannot remove {}", lock.display()))
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let numbers = |metadata: std::io::Result<fs::Metadata>| metadata.ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    numbers(file.metadata()) == numbers(fs::metadata(path))
 }
 
 fn folder() -> Result<PathBuf> {

@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 
 use super::kubectl::{self, Kubectl};
 use super::layout::Layout;
-use super::{control_plane, kube, network, node, pki, registry, store};
+use super::{control_plane, kube, network, node, pki, registry, stand_ins, store};
 use crate::image;
 use crate::run::Steps;
 use crate::setup::{self, Purpose};
@@ -54,6 +54,7 @@ pub fn run(name: &str, nodes: u8, steps: &mut Steps) -> Result<Layout> {
         Ok(())
     })?;
     steps.step("control plane", || control_plane::provide(&layout))?;
+    steps.step("stand-ins for LoadBalancer and NetworkPolicy", || stand_ins::provide(&layout))?;
     steps.step("nodes ready", || wait_for_nodes(&layout))?;
     steps.step("CoreDNS", || provide_dns(&layout))?;
     Ok(layout)

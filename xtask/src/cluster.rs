@@ -119,7 +119,8 @@ fn reboot(name: &str, number: u8, steps: &mut Steps) -> Result<()> {
     steps.step(&format!("{} starts", node.name()), || {
         node::provide(node)?;
         network::provide_routes(&layout)
-    })
+    })?;
+    steps.step(&format!("{} ready", node.name()), || up::wait_for(&[node]))
 }
 
 fn shell(layout: &Layout) -> Result<()> {

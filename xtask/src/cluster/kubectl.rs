@@ -1,5 +1,6 @@
 //! kubectl against one cluster, as the administrator.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -32,6 +33,17 @@ impl Kubectl {
         S: AsRef<OsStr>,
     {
         Cmd::new(&self.kube).args(["kubectl"]).args(args).env("KUBECONFIG", &self.kubeconfig)
+    }
+}
+
+impl Kubectl {
+    /// Every node that is ready, with the identity of the start at which it said so.
+    pub fn ready_nodes(&self) -> Result<BTreeMap<String, String>> {
+        let line = r#"{.metadata.name} {.status.nodeInfo.bootID} {.status.conditions[?(@.type=="Ready")].status}{"\n"}"#;
+        let path = format!("jsonpath={{range .items[*]}}{line}{{end}}");
+        let said = self.args(["--request-timeout=5s", "get", "nodes", "--output", &path]).read()?;
+        let ready = said.lines().filter_map(|line| line.strip_suffix(" True")?.split_once(' '));
+        Ok(ready.map(|(name, boot)| (name.to_owned(), boot.to_owned())).collect())
     }
 }
 

@@ -165,6 +165,11 @@ impl Node<'_> {
         self.cluster.folder.join("nodes").join(self.name())
     }
 
+    /// The file with the identity of its last start.
+    pub fn boot_id(self) -> PathBuf {
+        self.folder().join("boot-id")
+    }
+
     /// What its `/var/log` is outside.
     pub fn logs(self) -> PathBuf {
         self.folder().join("disk/var/log")

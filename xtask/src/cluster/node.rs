@@ -19,6 +19,8 @@ pub fn provide(node: Node<'_>) -> Result<()> {
     if process::is_running(node.cluster, &node.name())? {
         return Ok(());
     }
+    // Written again by the node itself once it is on its way.
+    let _ = fs::remove_file(node.boot_id());
     cgroup::provide(&cgroup::hierarchies()?, &node.cgroup())?;
     let xtask = env::current_exe().context("cannot find this executable")?;
     let args = ["cluster", "node-launch", &node.cluster.folder.to_string_lossy(), &node.number.to_string()];

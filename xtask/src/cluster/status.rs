@@ -22,10 +22,11 @@ pub fn page(layout: &Layout) -> Result<String> {
         let _ = writeln!(page, "  {part:26}  {:9}  {:>8}  {}", state(!own.is_empty()), mebibytes(memory), layout.log(part).display());
     }
     let _ = writeln!(page, "\n  {:26}  {:9}  {:>8}  {:13}  logs", "node", "state", "memory", "address");
-    let ready = ready_nodes(layout);
+    // None while the API server is away.
+    let ready = Kubectl::new(layout).ready_nodes().unwrap_or_default();
     for node in layout.all_nodes() {
         let (name, runs) = (node.name(), processes.iter().any(|process| process.part == node.name()));
-        let state = if ready.contains(&name) { "ready" } else { state(runs) };
+        let state = if ready.contains_key(&name) { "ready" } else { state(runs) };
         let memory = mebibytes(node::memory(node).unwrap_or(0));
         let _ = writeln!(page, "  {name:26}  {state:9}  {memory:>8}  {:13}  {}", node.address(), node.logs().display());
     }
@@ -54,13 +55,6 @@ fn next_steps(layout: &Layout) -> String {
 
 fn state(runs: bool) -> &'static str {
     if runs { "running" } else { "stopped" }
-}
-
-/// None while the API server is away.
-fn ready_nodes(layout: &Layout) -> Vec<String> {
-    let path = r#"jsonpath={range .items[?(@.status.conditions[-1:].status=="True")]}{.metadata.name}{"\n"}{end}"#;
-    let said = Kubectl::new(layout).args(["--request-timeout=3s", "get", "nodes", "--output", path]).read();
-    said.map(|said| said.lines().map(str::to_owned).collect()).unwrap_or_default()
 }
 
 /// What a process uses, with its share of what it has in common with others: all of Kubernetes is one program file.

@@ -98,7 +98,7 @@ pub fn run(args: &Args, steps: &mut Steps) -> Result<()> {
         }
         Command::RebootNode { node } => reboot(name, *node, steps)?,
         Command::StopApiserver => control_plane::stop_api_server(&store::existing(name)?)?,
-        Command::StartApiserver => control_plane::start_api_server(&store::existing(name)?)?,
+        Command::StartApiserver => control_plane::provide(&store::existing(name)?)?,
         Command::Kubeconfig => println!("{}", store::existing(name)?.kubeconfig().display()),
         Command::Status => print!("{}", status::page(&store::existing(name)?)?),
         Command::Shell => shell(&store::existing(name)?)?,

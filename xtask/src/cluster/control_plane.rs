@@ -28,16 +28,11 @@ const POLL_INTERVAL: Duration = Duration::from_millis(300);
 /// Starts what does not run and waits until the API server is ready.
 pub fn provide(layout: &Layout) -> Result<()> {
     ensure_runs(layout, ETCD, etcd(layout))?;
-    start_api_server(layout)?;
+    ensure_runs(layout, API_SERVER, api_server(layout))?;
+    wait_until_ready(layout)?;
     // These two give up when there is no API server yet.
     ensure_runs(layout, CONTROLLER_MANAGER, controller_manager(layout))?;
     ensure_runs(layout, SCHEDULER, scheduler(layout))
-}
-
-/// Starts the API server alone.
-pub fn start_api_server(layout: &Layout) -> Result<()> {
-    ensure_runs(layout, API_SERVER, api_server(layout))?;
-    wait_until_ready(layout)
 }
 
 /// Ends the API server alone; everything else goes on, as on a real cluster.

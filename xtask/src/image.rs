@@ -76,7 +76,9 @@ pub fn build(what: What, release: bool, steps: &mut Steps) -> Result<Vec<Image>>
         images.push(steps.step("image of weft", || catalogue::weft(&built(), &programs.weft))?);
     }
     if what != What::Weft {
-        images.extend(steps.step("images of the applications", || catalogue::applications(&built(), &programs.demo_app))?);
+        images.extend(
+            steps.step("images of the applications", || catalogue::applications(&built(), &programs.demo_app))?,
+        );
     }
     for image in &images {
         oci::write(&folder(image), &image.layers.iter().collect::<Vec<_>>(), &image.config)?;

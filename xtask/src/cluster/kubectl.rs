@@ -39,7 +39,8 @@ impl Kubectl {
 impl Kubectl {
     /// Every node that is ready, with the identity of the start at which it said so.
     pub fn ready_nodes(&self) -> Result<BTreeMap<String, String>> {
-        let line = r#"{.metadata.name} {.status.nodeInfo.bootID} {.status.conditions[?(@.type=="Ready")].status}{"\n"}"#;
+        let line =
+            r#"{.metadata.name} {.status.nodeInfo.bootID} {.status.conditions[?(@.type=="Ready")].status}{"\n"}"#;
         let path = format!("jsonpath={{range .items[*]}}{line}{{end}}");
         let said = self.args(["--request-timeout=5s", "get", "nodes", "--output", &path]).read()?;
         let ready = said.lines().filter_map(|line| line.strip_suffix(" True")?.split_once(' '));

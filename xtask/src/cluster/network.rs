@@ -22,6 +22,11 @@ pub fn provide_bridge(layout: &Layout) -> Result<()> {
     ip(&["link", "set", &bridge, "up"])
 }
 
+/// Whether the machine has this cluster's bridge, or one of another cluster with the same index.
+pub fn has_bridge(layout: &Layout) -> bool {
+    link_exists(&layout.bridge())
+}
+
 /// Makes the node's network namespace, with a cable to the bridge.
 pub fn provide_node(node: Node<'_>) -> Result<()> {
     let (netns, cable) = (node.netns(), node.cable());
@@ -77,7 +82,9 @@ pub fn replace_routes(network: &str, wanted: &BTreeMap<Ipv4Addr, Ipv4Addr>) -> R
             ip(&["route", "delete", address])?;
         }
     }
-    wanted.iter().try_for_each(|(address, via)| ip(&["route", "replace", &address.to_string(), "via", &via.to_string()]))
+    wanted
+        .iter()
+        .try_for_each(|(address, via)| ip(&["route", "replace", &address.to_string(), "via", &via.to_string()]))
 }
 
 /// The node's network namespace as a number that changes when the node is rebooted.

@@ -63,7 +63,10 @@ pub fn launch(layout: &Layout, number: u8) -> Result<()> {
 /// How much memory the node's processes and pods hold for themselves, in bytes, if a controller counts it. What the
 /// kernel keeps of files is not in it.
 pub fn memory(node: Node<'_>) -> Option<u64> {
-    let files = [(format!("memory/{}/memory.stat", node.cgroup()), "total_rss "), (format!("{}/memory.stat", node.cgroup()), "anon ")];
+    let files = [
+        (format!("memory/{}/memory.stat", node.cgroup()), "total_rss "),
+        (format!("{}/memory.stat", node.cgroup()), "anon "),
+    ];
     files.iter().find_map(|(file, field)| {
         let text = fs::read_to_string(Path::new(cgroup::ROOT).join(file)).ok()?;
         text.lines().find_map(|line| line.strip_prefix(field))?.parse().ok()

@@ -150,7 +150,8 @@ fn give_identity(node: Node<'_>) -> Result<()> {
     // From the disk: the same after every start.
     let machine = node.folder().join("machine-id");
     if !machine.exists() {
-        fs::write(&machine, random()?.replace('-', "")).with_context(|| format!("cannot write {}", machine.display()))?;
+        fs::write(&machine, random()?.replace('-', ""))
+            .with_context(|| format!("cannot write {}", machine.display()))?;
     }
     fs::copy(&machine, "/etc/machine-id").context("cannot write /etc/machine-id")?;
     // For who waits until this start is known to the API server.

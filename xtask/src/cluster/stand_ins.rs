@@ -110,7 +110,8 @@ impl StandIns<'_> {
 
     fn network_policies(&mut self) -> Result<()> {
         let policies = self.api.list("/apis/networking.k8s.io/v1/networkpolicies")?;
-        let is_clean = self.rules.len() == usize::from(self.layout.nodes) && self.rules.values().all(|(_, text)| text.is_empty());
+        let is_clean =
+            self.rules.len() == usize::from(self.layout.nodes) && self.rules.values().all(|(_, text)| text.is_empty());
         if policies.is_empty() && is_clean && self.is_current()? {
             return Ok(());
         }

@@ -19,7 +19,13 @@ pub fn page(layout: &Layout) -> Result<String> {
     for part in control_plane::PARTS.iter().chain(&others) {
         let own: Vec<&Process> = processes.iter().filter(|process| process.part == *part).collect();
         let memory = own.iter().filter_map(|process| proportional_memory(process.pid)).sum();
-        let _ = writeln!(page, "  {part:26}  {:9}  {:>8}  {}", state(!own.is_empty()), mebibytes(memory), layout.log(part).display());
+        let _ = writeln!(
+            page,
+            "  {part:26}  {:9}  {:>8}  {}",
+            state(!own.is_empty()),
+            mebibytes(memory),
+            layout.log(part).display()
+        );
     }
     let _ = writeln!(page, "\n  {:26}  {:9}  {:>8}  {:13}  logs", "node", "state", "memory", "address");
     // None while the API server is away.
@@ -31,7 +37,8 @@ pub fn page(layout: &Layout) -> Result<String> {
         let _ = writeln!(page, "  {name:26}  {state:9}  {memory:>8}  {:13}  {}", node.address(), node.logs().display());
     }
     let _ = write!(page, "\n{}", next_steps(layout));
-    let others: Vec<String> = store::list()?.into_iter().map(|other| other.name).filter(|name| *name != layout.name).collect();
+    let others: Vec<String> =
+        store::list()?.into_iter().map(|other| other.name).filter(|name| *name != layout.name).collect();
     if !others.is_empty() {
         let _ = writeln!(page, "\nother clusters: {} (choose one by --name)", others.join(", "));
     }

@@ -5,9 +5,10 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::layout::{CLUSTERS_MAX, Layout, NODES_MAX, is_name};
+use super::network;
 use crate::paths;
 
 /// The file that makes a folder a cluster.
@@ -64,7 +65,17 @@ pub fn record(name: &str, nodes: u8) -> Result<Layout> {
     let _alone = locked(&folder()?.join("index.lock"))?;
     let layout = match find(name)? {
         Some(layout) => Layout { nodes: layout.nodes.max(nodes), ..layout },
-        None => Layout { name: name.to_owned(), index: free_index(&list()?)?, nodes, folder: folder()?.join(name) },
+        None => {
+            let (taken, folder) = (list()?, folder()?.join(name));
+            let layout = |index| Layout { name: name.to_owned(), index, nodes, folder: folder.clone() };
+            // Another user's cluster is not in our cache folder, but its bridge is on the machine.
+            let is_free =
+                |index: &u8| taken.iter().all(|other| other.index != *index) && !network::has_bridge(&layout(*index));
+            let index = (0..CLUSTERS_MAX).find(is_free).with_context(|| {
+                format!("there are {CLUSTERS_MAX} clusters already: `cargo xtask cluster down --name NAME` one of them")
+            })?;
+            layout(index)
+        }
     };
     fs::create_dir_all(&layout.folder).with_context(|| format!("cannot make {}", layout.folder.display()))?;
     let record = layout.path(RECORD);
@@ -93,7 +104,8 @@ pub fn forget(layout: &Layout) -> Result<()> {
 
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
-    let numbers = |metadata: std::io::Result<fs::Metadata>| metadata.ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    let numbers =
+        |metadata: std::io::Result<fs::Metadata>| metadata.ok().map(|metadata| (metadata.dev(), metadata.ino()));
     numbers(file.metadata()) == numbers(fs::metadata(path))
 }
 
@@ -119,14 +131,6 @@ fn read(folder: &Path) -> Result<Option<Layout>> {
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", record.display())),
     };
     serde_json::from_str(&text).map(Some).with_context(|| format!("{} is no record of a cluster", record.display()))
-}
-
-fn free_index(taken: &[Layout]) -> Result<u8> {
-    let is_free = |index: &u8| !taken.iter().any(|layout| layout.index == *index);
-    match (0..CLUSTERS_MAX).find(is_free) {
-        Some(index) => Ok(index),
-        None => bail!("there are {CLUSTERS_MAX} clusters already: `cargo xtask cluster down --name NAME` one of them"),
-    }
 }
 
 fn locked(path: &Path) -> Result<File> {

@@ -27,8 +27,26 @@ pub struct Image {
 
 /// The tools that people expect where they debug: K14, K16 and K07 use curl, tcpdump and bash.
 const TOOLS: [&str; 20] = [
-    "bash", "bind9-dnsutils", "busybox", "ca-certificates", "coreutils", "curl", "dash", "findutils", "grep", "hostname", "iproute2",
-    "iputils-ping", "jq", "netcat-openbsd", "nginx-light", "openssl", "procps", "sed", "tcpdump", "wget",
+    "bash",
+    "bind9-dnsutils",
+    "busybox",
+    "ca-certificates",
+    "coreutils",
+    "curl",
+    "dash",
+    "findutils",
+    "grep",
+    "hostname",
+    "iproute2",
+    "iputils-ping",
+    "jq",
+    "netcat-openbsd",
+    "nginx-light",
+    "openssl",
+    "procps",
+    "sed",
+    "tcpdump",
+    "wget",
 ];
 
 /// The sentences application of the exercises (their manifests name it by digest, too).

@@ -12,20 +12,34 @@ use crate::run::Cmd;
 
 /// These come by dependencies that only installing and configuring a whole system has.
 const NOT_NEEDED: [&str; 12] = [
-    "adduser_", "debconf_", "dpkg_", "init-system-helpers_", "libfile-find-", "libnumber-compare-", "libperl", "libtext-glob-",
-    "passwd_", "perl", "sensible-utils_", "usrmerge_",
+    "adduser_",
+    "debconf_",
+    "dpkg_",
+    "init-system-helpers_",
+    "libfile-find-",
+    "libnumber-compare-",
+    "libperl",
+    "libtext-glob-",
+    "passwd_",
+    "perl",
+    "sensible-utils_",
+    "usrmerge_",
 ];
 
 /// The folders of the root that are links into `/usr` since Debian 12.
 const MERGED: [&str; 3] = ["bin", "sbin", "lib"];
 
 /// What no program in a container reads.
-const DOCUMENTS: [&str; 5] = ["usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "usr/share/lintian"];
+const DOCUMENTS: [&str; 5] =
+    ["usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "usr/share/lintian"];
 
 /// Unpacks the packages and what they depend on into `root`; `scratch` is a folder to fetch them into.
 pub fn unpack(packages: &[&str], root: &Path, scratch: &Path) -> Result<()> {
     fetch(packages, scratch).with_context(|| {
-        format!("cannot fetch the Debian packages {}: has `apt-get update` run, and is there a network?", packages.join(" "))
+        format!(
+            "cannot fetch the Debian packages {}: has `apt-get update` run, and is there a network?",
+            packages.join(" ")
+        )
     })?;
     prepare(root)?;
     let mut unpacked = 0;
@@ -66,7 +80,8 @@ fn prepare(root: &Path) -> Result<()> {
         let folder = root.join("usr").join(name);
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let link = root.join(name);
-        symlink(Path::new("usr").join(name), &link).with_context(|| format!("cannot make the link {}", link.display()))?;
+        symlink(Path::new("usr").join(name), &link)
+            .with_context(|| format!("cannot make the link {}", link.display()))?;
     }
     fs::create_dir_all(root.join("usr/lib64")).context("cannot make a folder in the image")?;
     symlink("usr/lib64", root.join("lib64")).context("cannot make a link in the image")

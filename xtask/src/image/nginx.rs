@@ -40,7 +40,8 @@ pub fn fill(root: &Path) -> Result<()> {
     put(root, "etc/nginx/conf.d/default.conf", SITE)?;
     put(root, "usr/local/bin/multitool", MULTITOOL)?;
     let multitool = root.join("usr/local/bin/multitool");
-    fs::set_permissions(&multitool, fs::Permissions::from_mode(0o755)).context("cannot make the multitool executable")?;
+    fs::set_permissions(&multitool, fs::Permissions::from_mode(0o755))
+        .context("cannot make the multitool executable")?;
     // Debian's page has its own name; the exercises look for "Welcome to nginx!" under the usual one.
     let page = root.join("usr/share/nginx/html");
     fs::create_dir_all(&page).with_context(|| format!("cannot make {}", page.display()))?;

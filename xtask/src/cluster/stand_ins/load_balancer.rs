@@ -70,7 +70,7 @@ impl fmt::Display for Change {
 pub fn plan(network: [u8; 3], services: &[Value]) -> Plan {
     let mut plan = Plan::default();
     let mut taken: BTreeSet<Ipv4Addr> =
-        services.iter().filter(|service| is_ours(service)).filter_map(|service| current(service)).collect();
+        services.iter().filter(|service| is_ours(service)).filter_map(current).collect();
     for service in services {
         let (namespace, name) = (text(service, "/metadata/namespace"), text(service, "/metadata/name"));
         let has = current(service);
@@ -98,7 +98,8 @@ pub fn plan(network: [u8; 3], services: &[Value]) -> Plan {
 
 /// For each address the number of the node that takes its traffic; none if no node can.
 pub fn routes(plan: &Plan, nodes: &[Value], slices: &[Value]) -> BTreeMap<Ipv4Addr, u8> {
-    let ready: Vec<u8> = nodes.iter().filter(|node| is_ready(node)).filter_map(|node| number(&text(node, "/metadata/name"))).collect();
+    let ready: Vec<u8> =
+        nodes.iter().filter(|node| is_ready(node)).filter_map(|node| number(&text(node, "/metadata/name"))).collect();
     let route = |address: &Address| {
         let serving = address.is_local.then(|| nodes_of_endpoints(address, slices));
         let can = |node: &&u8| serving.as_ref().is_none_or(|serving| serving.contains(node));

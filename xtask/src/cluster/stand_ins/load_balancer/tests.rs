@@ -24,7 +24,11 @@ fn given(plan: &Plan) -> Vec<(&str, Option<String>)> {
 
 #[test]
 fn the_first_free_address_is_given_and_kept() {
-    let services = [service("a", balancer(), None), service("b", balancer(), Some("172.31.0.1")), service("c", json!({"type": "ClusterIP"}), None)];
+    let services = [
+        service("a", balancer(), None),
+        service("b", balancer(), Some("172.31.0.1")),
+        service("c", json!({"type": "ClusterIP"}), None),
+    ];
     let plan = plan(NETWORK, &services);
     assert_eq!(given(&plan), [("a", Some("172.31.0.2".to_owned()))]);
     assert_eq!(plan.addresses.len(), 2);
@@ -33,7 +37,11 @@ fn the_first_free_address_is_given_and_kept() {
 #[test]
 fn a_wish_is_granted_where_it_is_possible() {
     let wish = |ip: &str| json!({"type": "LoadBalancer", "loadBalancerIP": ip});
-    let services = [service("a", wish("172.31.0.77"), None), service("b", wish("172.31.0.77"), None), service("c", wish("8.8.8.8"), None)];
+    let services = [
+        service("a", wish("172.31.0.77"), None),
+        service("b", wish("172.31.0.77"), None),
+        service("c", wish("8.8.8.8"), None),
+    ];
     let expected = [("a", "172.31.0.77"), ("b", "172.31.0.1"), ("c", "172.31.0.2")];
     assert_eq!(given(&plan(NETWORK, &services)), expected.map(|(name, ip)| (name, Some(ip.to_owned()))));
 }
@@ -49,7 +57,10 @@ fn a_service_that_is_no_balancer_any_more_gives_its_address_back() {
 #[test]
 fn other_controllers_services_are_left_alone() {
     let class = json!({"type": "LoadBalancer", "loadBalancerClass": "example.com/other"});
-    assert_eq!(plan(NETWORK, &[service("a", class.clone(), None), service("b", class, Some("1.2.3.4"))]), Plan::default());
+    assert_eq!(
+        plan(NETWORK, &[service("a", class.clone(), None), service("b", class, Some("1.2.3.4"))]),
+        Plan::default()
+    );
 }
 
 #[test]

@@ -57,7 +57,8 @@ impl<'a> Cluster<'a> {
         let (mut chains, mut jumps) = (String::new(), String::new());
         for (number, pod) in self.pods.iter().filter(|pod| pod.node == node).enumerate() {
             for direction in [Direction::In, Direction::Out] {
-                let policies: Vec<&Value> = self.policies.iter().filter(|policy| concerns(policy, pod, direction)).collect();
+                let policies: Vec<&Value> =
+                    self.policies.iter().filter(|policy| concerns(policy, pod, direction)).collect();
                 if policies.is_empty() {
                     continue;
                 }
@@ -101,7 +102,11 @@ impl<'a> Cluster<'a> {
                 for port in ports(&rule["ports"], receiver) {
                     let line = format!("{} {port}", place.matches);
                     // A rule that matches everything still needs an expression.
-                    lines.insert(if line.trim().is_empty() { "meta nfproto { ipv4, ipv6 }".to_owned() } else { line.trim().to_owned() });
+                    lines.insert(if line.trim().is_empty() {
+                        "meta nfproto { ipv4, ipv6 }".to_owned()
+                    } else {
+                        line.trim().to_owned()
+                    });
                 }
             }
         }
@@ -110,10 +115,14 @@ impl<'a> Cluster<'a> {
 
     fn places(&self, peer: &Value, home: &str, word: &str) -> Vec<Place<'_>> {
         if let Some(cidr) = peer["ipBlock"]["cidr"].as_str() {
-            let except: Vec<&str> = peer["ipBlock"]["except"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let except: Vec<&str> =
+                peer["ipBlock"]["except"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             let family = family(cidr);
-            let without =
-                if except.is_empty() { String::new() } else { format!(" {family} {word} != {{ {} }}", except.join(", ")) };
+            let without = if except.is_empty() {
+                String::new()
+            } else {
+                format!(" {family} {word} != {{ {} }}", except.join(", "))
+            };
             return vec![Place { matches: format!("{family} {word} {cidr}{without}"), pod: None }];
         }
         let peers = self.pods.iter().filter(|pod| self.is_peer(peer, home, pod));
@@ -151,7 +160,8 @@ impl<'a> Pod<'a> {
         if object["spec"]["hostNetwork"] == true || phase == "Succeeded" || phase == "Failed" {
             return None;
         }
-        let addresses = object["status"]["podIPs"].as_array()?.iter().filter_map(|entry| entry["ip"].as_str()).collect();
+        let addresses =
+            object["status"]["podIPs"].as_array()?.iter().filter_map(|entry| entry["ip"].as_str()).collect();
         Some(Self {
             namespace: object["metadata"]["namespace"].as_str()?,
             labels: &object["metadata"]["labels"],

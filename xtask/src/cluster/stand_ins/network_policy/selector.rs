@@ -7,7 +7,8 @@ pub fn selects(selector: &Value, labels: &Value) -> bool {
     let label = |key: &str| labels.get(key).and_then(Value::as_str);
     let equal = selector["matchLabels"].as_object().into_iter().flatten();
     let expressions = selector["matchExpressions"].as_array().into_iter().flatten();
-    equal.into_iter().all(|(key, value)| label(key) == value.as_str()) && expressions.into_iter().all(|one| holds(one, label))
+    equal.into_iter().all(|(key, value)| label(key) == value.as_str())
+        && expressions.into_iter().all(|one| holds(one, label))
 }
 
 fn holds<'a>(expression: &Value, label: impl Fn(&str) -> Option<&'a str>) -> bool {

@@ -13,7 +13,11 @@ fn pod(name: &str, namespace: &str, node: &str, ip: &str) -> Value {
 }
 
 fn pods() -> Vec<Value> {
-    vec![pod("name", "a", "node-1", "10.0.1.1"), pod("age", "a", "node-2", "10.0.2.1"), pod("age", "b", "node-1", "10.0.1.2")]
+    vec![
+        pod("name", "a", "node-1", "10.0.1.1"),
+        pod("age", "a", "node-2", "10.0.2.1"),
+        pod("age", "b", "node-1", "10.0.1.2"),
+    ]
 }
 
 fn namespaces() -> Vec<Value> {
@@ -50,7 +54,9 @@ fn a_policy_without_rules_drops_everything_that_comes_in() {
 
 #[test]
 fn peers_are_of_the_policys_namespace_unless_it_selects_others() {
-    let own = name_is_selected(json!([{"from": [{"podSelector": {"matchLabels": {"app": "age"}}}], "ports": [{"port": 5000}]}]));
+    let own = name_is_selected(
+        json!([{"from": [{"podSelector": {"matchLabels": {"app": "age"}}}], "ports": [{"port": 5000}]}]),
+    );
     assert!(own.contains("ip saddr 10.0.2.1 tcp dport 5000 return"), "{own}");
     assert!(!own.contains("10.0.1.2"), "{own}");
     let selector = json!({"matchExpressions": [{"key": "team", "operator": "NotIn", "values": ["a"]}]});
@@ -67,7 +73,8 @@ fn an_empty_rule_allows_everything_and_an_empty_list_nothing() {
 #[test]
 fn networks_ports_and_protocols() {
     let block = json!({"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.9.0.0/16"]}});
-    let ports = json!([{"port": "http"}, {"protocol": "UDP", "port": 53, "endPort": 54}, {"protocol": "SCTP"}, {"port": "no"}]);
+    let ports =
+        json!([{"port": "http"}, {"protocol": "UDP", "port": 53, "endPort": 54}, {"protocol": "SCTP"}, {"port": "no"}]);
     let rules = name_is_selected(json!([{"from": [block], "ports": ports}]));
     let place = "ip saddr 10.0.0.0/8 ip saddr != { 10.9.0.0/16 }";
     for port in ["tcp dport 5000", "udp dport 53-54", "meta l4proto sctp"] {

@@ -47,6 +47,9 @@ enum Command {
         /// How many nodes, each with its own kubelet, containerd and kube-proxy; more than before adds some.
         #[arg(long, default_value_t = 2)]
         nodes: u8,
+        /// Give pods IPv6 addresses beside their IPv4 ones, and Services that ask for it.
+        #[arg(long)]
+        dual_stack: bool,
     },
     /// Take the cluster away with everything that belongs to it.
     Down,
@@ -87,8 +90,8 @@ pub fn run(args: &Args, steps: &mut Steps) -> Result<()> {
     );
     let name = args.name.as_str();
     match &args.command {
-        Command::Up { nodes } => {
-            let layout = up::run(name, *nodes, steps)?;
+        Command::Up { nodes, dual_stack } => {
+            let layout = up::run(name, *nodes, *dual_stack, steps)?;
             eprintln!("\n{}", steps.table());
             print!("{}", status::page(&layout)?);
         }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use super::layout::{Layout, Node};
+use super::layout::{Family, Layout, Node};
 use crate::run::Cmd;
 
 /// Makes the bridge and gives it the machine's address on it.
@@ -18,8 +18,19 @@ pub fn provide_bridge(layout: &Layout) -> Result<()> {
     if !link_exists(&bridge) {
         ip(&["link", "add", &bridge, "type", "bridge"])?;
     }
-    ip(&["address", "replace", &format!("{}/24", layout.gateway()), "dev", &bridge])?;
-    ip(&["link", "set", &bridge, "up"])
+    ip(&["link", "set", &bridge, "up"])?;
+    for family in Family::of(layout) {
+        // Nobody else can have the address: it need not be looked for before it is used.
+        ip(&[
+            "address",
+            "replace",
+            &format!("{}/{}", family.gateway(layout), family.prefix()),
+            "dev",
+            &bridge,
+            "nodad",
+        ])?;
+    }
+    Ok(())
 }
 
 /// Whether the machine has this cluster's bridge, or one of another cluster with the same index.
@@ -38,15 +49,20 @@ pub fn provide_node(node: Node<'_>) -> Result<()> {
     }
     ip(&["link", "set", &cable, "master", &node.cluster.bridge(), "up"])?;
     ip(&["-n", &netns, "link", "set", "lo", "up"])?;
-    ip(&["-n", &netns, "address", "replace", &format!("{}/24", node.address()), "dev", "eth0"])?;
     ip(&["-n", &netns, "link", "set", "eth0", "up"])?;
-    ip(&["-n", &netns, "route", "replace", "default", "via", &node.cluster.gateway().to_string()])
+    for family in Family::of(node.cluster) {
+        let (address, gateway) = (format!("{}/{}", family.node(node), family.prefix()), family.gateway(node.cluster));
+        ip(&["-n", &netns, "address", "replace", &address, "dev", "eth0", "nodad"])?;
+        ip(&["-n", &netns, family.option(), "route", "replace", "default", "via", &gateway.to_string()])?;
+    }
+    Ok(())
 }
 
 /// Tells the machine and every node where each node's pods are.
 pub fn provide_routes(layout: &Layout) -> Result<()> {
-    for target in layout.all_nodes() {
-        let (pods, via) = (target.pods(), target.address().to_string());
+    let families = Family::of(layout);
+    for (target, family) in layout.all_nodes().flat_map(|node| families.iter().map(move |family| (node, family))) {
+        let (pods, via) = (family.pods_of(target), family.node(target).to_string());
         ip(&["route", "replace", &pods, "via", &via])?;
         for source in layout.all_nodes().filter(|source| source.number != target.number) {
             ip(&["-n", &source.netns(), "route", "replace", &pods, "via", &via])?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde_json::json;
 
-use super::layout::{DNS_SERVICE, Node};
+use super::layout::{DNS_SERVICE, Family, Node};
 use super::node_init::Daemon;
 use super::pki;
 use crate::image::base;
@@ -49,7 +49,7 @@ pub fn daemons(node: Node<'_>) -> [Daemon; 3] {
         "kubelet".to_owned(),
         "--config=/run/kubelet.json".to_owned(),
         kubeconfig(&name),
-        format!("--node-ip={}", node.address()),
+        format!("--node-ip={}", Family::list(node.cluster, |family| family.node(node).to_string())),
         format!("--hostname-override={name}"),
         format!("--node-labels={labels}"),
     ];
@@ -58,7 +58,7 @@ pub fn daemons(node: Node<'_>) -> [Daemon; 3] {
         "kube-proxy".to_owned(),
         kubeconfig(pki::KUBE_PROXY),
         format!("--hostname-override={name}"),
-        format!("--cluster-cidr={}", node.cluster.pods()),
+        format!("--cluster-cidr={}", Family::list(node.cluster, |family| family.pods(node.cluster))),
         "--proxy-mode=iptables".to_owned(),
         // The connection table's limits are the machine's, not the node's.
         "--conntrack-max-per-core=0".to_owned(),
@@ -75,13 +75,16 @@ pub fn daemons(node: Node<'_>) -> [Daemon; 3] {
 /// A point-to-point cable for each pod rather than a bridge: all pod traffic, also inside a node, crosses the node's
 /// forward hook, where NetworkPolicies are enforced.
 fn cni(node: Node<'_>) -> String {
+    let families = Family::of(node.cluster);
+    let ranges: Vec<_> = families.iter().map(|family| json!([{"subnet": family.pods_of(node)}])).collect();
+    let routes: Vec<_> = families.iter().map(|family| json!({"dst": family.everything()})).collect();
     json!({
         "cniVersion": "1.0.0",
         "name": "pods",
         "plugins": [
             {"type": "ptp", "ipMasq": false, "ipam": {
                 "type": "host-local", "dataDir": "/run/cni-addresses",
-                "ranges": [[{"subnet": node.pods()}]], "routes": [{"dst": "0.0.0.0/0"}]}},
+                "ranges": ranges, "routes": routes}},
             {"type": "portmap", "capabilities": {"portMappings": true}},
         ],
     })

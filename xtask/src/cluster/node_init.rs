@@ -37,8 +37,12 @@ const SHIELDED: [&str; 6] = [
 ];
 
 /// The sysctls of the node's own network that pods need.
-const NETWORK: [(&str, &str); 3] =
-    [("ipv4/ip_forward", "1"), ("ipv4/conf/all/rp_filter", "0"), ("ipv4/conf/default/rp_filter", "0")];
+const NETWORK: [(&str, &str); 4] = [
+    ("ipv4/ip_forward", "1"),
+    ("ipv4/conf/all/rp_filter", "0"),
+    ("ipv4/conf/default/rp_filter", "0"),
+    ("ipv6/conf/all/forwarding", "1"),
+];
 
 /// How long a daemon that ended rests before it is started again.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
@@ -54,6 +58,10 @@ pub fn run(layout: &Layout, number: u8) -> Result<()> {
     give_identity(node)?;
     for (name, value) in NETWORK {
         let file = Path::new("/proc/sys/net").join(name);
+        // A kernel without IPv6 has nothing to forward.
+        if !file.exists() {
+            continue;
+        }
         fs::write(&file, value).with_context(|| format!("cannot write {}", file.display()))?;
     }
     // Volumes with mount propagation have to reach the pods' mount namespaces.

@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use super::layout::{CLUSTERS_MAX, Layout, NODES_MAX, is_name};
 use super::network;
@@ -60,14 +60,17 @@ pub fn list() -> Result<Vec<Layout>> {
 }
 
 /// The cluster of this name with at least so many nodes; recorded before anything of it is made.
-pub fn record(name: &str, nodes: u8) -> Result<Layout> {
+pub fn record(name: &str, nodes: u8, dual_stack: bool) -> Result<Layout> {
     ensure!((1..=NODES_MAX).contains(&nodes), "a cluster has 1 to {NODES_MAX} nodes, not {nodes}");
     let _alone = locked(&folder()?.join("index.lock"))?;
     let layout = match find(name)? {
+        Some(layout) if dual_stack && !layout.dual_stack => {
+            bail!("{name} has no IPv6, which cannot be changed: `cargo xtask cluster down --name {name}` first")
+        }
         Some(layout) => Layout { nodes: layout.nodes.max(nodes), ..layout },
         None => {
             let (taken, folder) = (list()?, folder()?.join(name));
-            let layout = |index| Layout { name: name.to_owned(), index, nodes, folder: folder.clone() };
+            let layout = |index| Layout { name: name.to_owned(), index, nodes, dual_stack, folder: folder.clone() };
             // Another user's cluster is not in our cache folder, but its bridge is on the machine.
             let is_free =
                 |index: &u8| taken.iter().all(|other| other.index != *index) && !network::has_bridge(&layout(*index));

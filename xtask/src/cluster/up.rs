@@ -28,12 +28,12 @@ const POLL_INTERVAL: Duration = Duration::from_millis(300);
 const COREDNS: &str = include_str!("manifests/coredns.yaml");
 
 /// Brings the cluster up and returns when pods can be run and names resolved.
-pub fn run(name: &str, nodes: u8, steps: &mut Steps) -> Result<Layout> {
+pub fn run(name: &str, nodes: u8, dual_stack: bool, steps: &mut Steps) -> Result<Layout> {
     setup::provide_packages(Purpose::Cluster, steps)?;
     let kube = kube::provide(steps)?;
     let images = steps.step("images of pause and CoreDNS", || image::base::provide(&kube))?;
     let _claim = store::claim(name)?;
-    let layout = store::record(name, nodes)?;
+    let layout = store::record(name, nodes, dual_stack)?;
     steps.step("certificates", || {
         kubectl::provide_programs(&layout, &kube)?;
         pki::provide(&layout)?;

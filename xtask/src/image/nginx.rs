@@ -23,14 +23,14 @@ http {
 ";
 
 /// The official image's default: the page \"Welcome to nginx!\".
-const SITE: &str = "server { listen 80; root /usr/share/nginx/html; index index.html; }\n";
+const SITE: &str = "server { listen 80; listen [::]:80; root /usr/share/nginx/html; index index.html; }\n";
 
 /// The multitool answers with its own name and address, by which the exercises tell its pods apart.
 const MULTITOOL: &str = r#"#!/bin/sh
 # Starts nginx as the network-multitool does: one line about who answers, on port HTTP_PORT (80).
 echo "WBITT Network MultiTool (with NGINX) - $(hostname) - $(hostname -I | cut -d' ' -f1) - HTTP: ${HTTP_PORT:-80}" \
     >/usr/share/nginx/html/index.html
-echo "server { listen ${HTTP_PORT:-80}; root /usr/share/nginx/html; index index.html; }" >/etc/nginx/conf.d/default.conf
+echo "server { listen ${HTTP_PORT:-80}; listen [::]:${HTTP_PORT:-80}; root /usr/share/nginx/html; index index.html; }" >/etc/nginx/conf.d/default.conf
 exec nginx -g 'daemon off;'
 "#;
 

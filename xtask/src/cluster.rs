@@ -5,6 +5,7 @@
 mod cgroup;
 mod control_plane;
 mod down;
+pub mod image_aliases;
 mod kube;
 mod kubectl;
 pub mod layout;
@@ -15,15 +16,16 @@ mod node_init;
 mod pki;
 mod process;
 pub mod registry;
+mod stand_ins;
+mod status;
 pub mod store;
 mod up;
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use clap::Subcommand;
 
-use self::kubectl::Kubectl;
 use self::layout::Layout;
 use crate::run::Steps;
 use crate::setup;
@@ -45,6 +47,9 @@ enum Command {
         /// How many nodes, each with its own kubelet, containerd and kube-proxy; more than before adds some.
         #[arg(long, default_value_t = 2)]
         nodes: u8,
+        /// Give pods IPv6 addresses beside their IPv4 ones, and Services that ask for it.
+        #[arg(long)]
+        dual_stack: bool,
     },
     /// Take the cluster away with everything that belongs to it.
     Down,
@@ -57,6 +62,10 @@ enum Command {
     StopApiserver,
     /// Start the API server that `stop-apiserver` stopped.
     StartApiserver,
+    /// Show what runs, what it costs and where its logs are.
+    Status,
+    /// Start a shell in which `kubectl` means this cluster.
+    Shell,
     /// Print the path of the kubeconfig.
     Kubeconfig,
     /// Run kubectl against the cluster.
@@ -69,6 +78,8 @@ enum Command {
     NodeLaunch { folder: PathBuf, node: u8 },
     #[command(hide = true)]
     NodeInit { folder: PathBuf, node: u8 },
+    #[command(hide = true)]
+    StandIns { folder: PathBuf },
 }
 
 /// The task.
@@ -79,10 +90,10 @@ pub fn run(args: &Args, steps: &mut Steps) -> Result<()> {
     );
     let name = args.name.as_str();
     match &args.command {
-        Command::Up { nodes } => {
-            let layout = up::run(name, *nodes, steps)?;
-            eprint!("\n{}", steps.table());
-            println!("kubeconfig: {}", layout.kubeconfig().display());
+        Command::Up { nodes, dual_stack } => {
+            let layout = up::run(name, *nodes, *dual_stack, steps)?;
+            eprintln!("\n{}", steps.table());
+            print!("{}", status::page(&layout)?);
         }
         Command::Down => {
             down::run(name)?;
@@ -90,9 +101,12 @@ pub fn run(args: &Args, steps: &mut Steps) -> Result<()> {
         }
         Command::RebootNode { node } => reboot(name, *node, steps)?,
         Command::StopApiserver => control_plane::stop_api_server(&store::existing(name)?)?,
-        Command::StartApiserver => control_plane::start_api_server(&store::existing(name)?)?,
+        Command::StartApiserver => control_plane::provide(&store::existing(name)?)?,
         Command::Kubeconfig => println!("{}", store::existing(name)?.kubeconfig().display()),
-        Command::Kubectl { args } => kubectl(&store::existing(name)?, args)?,
+        Command::Status => print!("{}", status::page(&store::existing(name)?)?),
+        Command::Shell => shell(&store::existing(name)?)?,
+        Command::Kubectl { args } => kubectl::become_program(&store::existing(name)?, "kubectl".as_ref(), args)?,
+        Command::StandIns { folder } => stand_ins::run(&store::open(folder)?)?,
         Command::NodeLaunch { folder, node } => node::launch(&store::open(folder)?, *node)?,
         Command::NodeInit { folder, node } => node_init::run(&store::open(folder)?, *node)?,
     }
@@ -108,12 +122,12 @@ fn reboot(name: &str, number: u8, steps: &mut Steps) -> Result<()> {
     steps.step(&format!("{} starts", node.name()), || {
         node::provide(node)?;
         network::provide_routes(&layout)
-    })
+    })?;
+    steps.step(&format!("{} ready", node.name()), || up::wait_for(&[node]))
 }
 
-fn kubectl(layout: &Layout, args: &[String]) -> Result<()> {
-    use std::os::unix::process::CommandExt as _;
-    let error =
-        std::process::Command::new(layout.path("bin/kubectl")).args(args).env("KUBECONFIG", layout.kubeconfig()).exec();
-    bail!("cannot start kubectl: {error}")
+fn shell(layout: &Layout) -> Result<()> {
+    eprintln!("kubectl is that of cluster {}; `exit` leads back", layout.name);
+    let shell = std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into());
+    kubectl::become_program(layout, &shell, &[])
 }

@@ -43,6 +43,8 @@ enum Task {
     Demo(demo::Args),
     /// Measure what the mesh costs, against no mesh and against Envoy: a table, JSON and a chart.
     Bench(bench::Args),
+    /// Build container images of weft, of the demo applications and of tools, without Docker.
+    Image(image::Args),
     /// Start, stop and use a real Kubernetes on this machine (needs root).
     Cluster(cluster::Args),
     /// Everything a change has to pass: format, lints, tidy, dependency policy, all test tiers.
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(&args, &mut steps),
         Task::Demo(args) => demo::run(&args, &mut steps),
         Task::Bench(args) => bench::run(&args, &mut steps),
+        Task::Image(args) => image::run(&args, &mut steps),
         Task::Cluster(args) => cluster::run(&args, &mut steps),
         Task::Ci => ci::run(&mut steps),
     };

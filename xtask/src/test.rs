@@ -82,7 +82,7 @@ fn node(filter: Option<&str>, steps: &mut Steps) -> Result<()> {
     );
     let tools = setup::provide(Purpose::Test, steps)?;
     ebpf::build(&tools, steps)?;
-    let programs = steps.step("agent and demo application", build_programs)?;
+    let programs = steps.step("agent and demo application", || build_programs(false))?;
     Cmd::cargo()
         .args(["test", "--no-fail-fast", "--package", "weft-testbed"])
         .args(filter)
@@ -91,15 +91,19 @@ fn node(filter: Option<&str>, steps: &mut Steps) -> Result<()> {
         .run()
 }
 
-/// What the node tier starts.
-struct Programs {
-    weft: PathBuf,
-    demo_app: PathBuf,
+/// What the node tier starts, and what images hold.
+pub struct Programs {
+    /// The agent.
+    pub weft: PathBuf,
+    /// The demo application.
+    pub demo_app: PathBuf,
 }
 
-fn build_programs() -> Result<Programs> {
+/// Builds both; `release` optimises.
+pub fn build_programs(release: bool) -> Result<Programs> {
     let report = Cmd::cargo()
         .args(["build", "--package", "weft", "--package", "demo-app", "--bins"])
+        .args(release.then_some("--release"))
         .args(["--message-format", "json-render-diagnostics"])
         .read_stdout()?;
     Ok(Programs { weft: executable(&report, "weft")?, demo_app: executable(&report, "demo-app")? })

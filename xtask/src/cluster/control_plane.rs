@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use super::kubectl::Kubectl;
-use super::layout::{Layout, SERVICES};
+use super::layout::{Family, Layout};
 use super::{pki, process};
 
 const ETCD: &str = "etcd";
@@ -28,16 +28,11 @@ const POLL_INTERVAL: Duration = Duration::from_millis(300);
 /// Starts what does not run and waits until the API server is ready.
 pub fn provide(layout: &Layout) -> Result<()> {
     ensure_runs(layout, ETCD, etcd(layout))?;
-    start_api_server(layout)?;
+    ensure_runs(layout, API_SERVER, api_server(layout))?;
+    wait_until_ready(layout)?;
     // These two give up when there is no API server yet.
     ensure_runs(layout, CONTROLLER_MANAGER, controller_manager(layout))?;
     ensure_runs(layout, SCHEDULER, scheduler(layout))
-}
-
-/// Starts the API server alone.
-pub fn start_api_server(layout: &Layout) -> Result<()> {
-    ensure_runs(layout, API_SERVER, api_server(layout))?;
-    wait_until_ready(layout)
 }
 
 /// Ends the API server alone; everything else goes on, as on a real cluster.
@@ -99,7 +94,7 @@ fn api_server(layout: &Layout) -> Vec<String> {
         format!("--service-account-key-file={}", pki("service-accounts.pub")),
         format!("--service-account-signing-key-file={}", pki("service-accounts.key")),
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local".to_owned(),
-        format!("--service-cluster-ip-range={SERVICES}"),
+        format!("--service-cluster-ip-range={}", Family::list(layout, |family| family.services().to_owned())),
         "--authorization-mode=Node,RBAC".to_owned(),
         "--enable-admission-plugins=NodeRestriction".to_owned(),
         "--allow-privileged=true".to_owned(),
@@ -124,7 +119,7 @@ fn controller_manager(layout: &Layout) -> Vec<String> {
         format!("--cluster-signing-key-file={}", pki("ca.key")),
         "--use-service-account-credentials=true".to_owned(),
         "--leader-elect=false".to_owned(),
-        format!("--cluster-cidr={}", layout.pods()),
+        format!("--cluster-cidr={}", Family::list(layout, |family| family.pods(layout))),
         "--allocate-node-cidrs=false".to_owned(),
     ]
 }

@@ -11,10 +11,11 @@ use super::{network, node, process, store};
 pub fn run(name: &str) -> Result<Layout> {
     let _claim = store::claim(name)?;
     let layout = store::existing(name)?;
+    // Nothing is asked to end well: what it would save goes, too.
+    process::slay(&process::all(&layout)?)?;
     for node in layout.all_nodes() {
         node::remove(node)?;
     }
-    process::end(&process::all(&layout)?)?;
     network::remove_bridge(&layout)?;
     store::forget(&layout)?;
     Ok(layout)

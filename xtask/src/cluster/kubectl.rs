@@ -1,9 +1,12 @@
 //! kubectl against one cluster, as the administrator.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
@@ -33,6 +36,18 @@ impl Kubectl {
     }
 }
 
+impl Kubectl {
+    /// Every node that is ready, with the identity of the start at which it said so.
+    pub fn ready_nodes(&self) -> Result<BTreeMap<String, String>> {
+        let line =
+            r#"{.metadata.name} {.status.nodeInfo.bootID} {.status.conditions[?(@.type=="Ready")].status}{"\n"}"#;
+        let path = format!("jsonpath={{range .items[*]}}{line}{{end}}");
+        let said = self.args(["--request-timeout=5s", "get", "nodes", "--output", &path]).read()?;
+        let ready = said.lines().filter_map(|line| line.strip_suffix(" True")?.split_once(' '));
+        Ok(ready.map(|(name, boot)| (name.to_owned(), boot.to_owned())).collect())
+    }
+}
+
 /// Puts the Kubernetes binary and a `kubectl` into the cluster's `bin` folder.
 pub fn provide_programs(layout: &Layout, kube: &Path) -> Result<()> {
     let folder = layout.path("bin");
@@ -54,4 +69,13 @@ pub fn write_kubeconfig(layout: &Layout) -> Result<()> {
     fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600))
         .with_context(|| format!("cannot protect {}", file.display()))
+}
+
+/// Becomes `program` with a `kubectl` for this cluster on its `PATH`.
+pub fn become_program(layout: &Layout, program: &OsStr, args: &[String]) -> Result<()> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = [layout.path("bin")].into_iter().chain(std::env::split_paths(&path));
+    let path = std::env::join_paths(folders).context("the cluster's folder has a colon in its name")?;
+    let error = Command::new(program).args(args).env("PATH", path).env("KUBECONFIG", layout.kubeconfig()).exec();
+    Err(error).with_context(|| format!("cannot start {}", program.display()))
 }

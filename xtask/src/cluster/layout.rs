@@ -2,10 +2,14 @@
 //!
 //! Owns the arithmetic only, so that several clusters cannot meet; nothing here touches the machine.
 
+mod family;
+
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+pub use family::Family;
 
 /// How many clusters fit beside each other; the index is a part of every address.
 pub const CLUSTERS_MAX: u8 = 32;
@@ -15,9 +19,6 @@ pub const NODES_MAX: u8 = 16;
 
 /// The longest name, in characters: it becomes a part of file and namespace names.
 const NAME_LENGTH_MAX: usize = 20;
-
-/// The services' network, the same in every cluster: only kube-proxy gives these addresses a meaning, inside its node.
-pub const SERVICES: &str = "10.96.0.0/16";
 
 /// The API server's own address in the services' network, always its first.
 pub const API_SERVICE: &str = "10.96.0.1";
@@ -34,6 +35,9 @@ pub struct Layout {
     pub index: u8,
     /// How many nodes it has, numbered from 1.
     pub nodes: u8,
+    /// Whether pods and Services may have IPv6 addresses beside their IPv4 ones.
+    #[serde(default)]
+    pub dual_stack: bool,
     /// Where its files are.
     pub folder: PathBuf,
 }
@@ -62,11 +66,6 @@ impl Layout {
     /// The network out of which LoadBalancer addresses are given.
     pub fn load_balancers(&self) -> [u8; 3] {
         [172, 31, self.index]
-    }
-
-    /// All pods of the cluster.
-    pub fn pods(&self) -> String {
-        format!("10.{}.0.0/16", 100 + self.index)
     }
 
     /// Where the API server answers.
@@ -140,11 +139,6 @@ impl Node<'_> {
         Ipv4Addr::new(172, 30, self.cluster.index, 10 + self.number)
     }
 
-    /// The network of its pods.
-    pub fn pods(self) -> String {
-        format!("10.{}.{}.0/24", 100 + self.cluster.index, self.number)
-    }
-
     /// Its network namespace, as `ip netns` names it.
     pub fn netns(self) -> String {
         format!("weft-{}-{}", self.cluster.name, self.name())
@@ -163,6 +157,11 @@ impl Node<'_> {
     /// Where its disk is.
     pub fn folder(self) -> PathBuf {
         self.cluster.folder.join("nodes").join(self.name())
+    }
+
+    /// The file with the identity of its last start.
+    pub fn boot_id(self) -> PathBuf {
+        self.folder().join("boot-id")
     }
 
     /// What its `/var/log` is outside.

@@ -2,12 +2,14 @@
 //!
 //! Everything is made by ip(8), only where it is missing, and found again by its name.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use super::layout::{Layout, Node};
+use super::layout::{Family, Layout, Node};
 use crate::run::Cmd;
 
 /// Makes the bridge and gives it the machine's address on it.
@@ -16,8 +18,24 @@ pub fn provide_bridge(layout: &Layout) -> Result<()> {
     if !link_exists(&bridge) {
         ip(&["link", "add", &bridge, "type", "bridge"])?;
     }
-    ip(&["address", "replace", &format!("{}/24", layout.gateway()), "dev", &bridge])?;
-    ip(&["link", "set", &bridge, "up"])
+    ip(&["link", "set", &bridge, "up"])?;
+    for family in Family::of(layout) {
+        // Nobody else can have the address: it need not be looked for before it is used.
+        ip(&[
+            "address",
+            "replace",
+            &format!("{}/{}", family.gateway(layout), family.prefix()),
+            "dev",
+            &bridge,
+            "nodad",
+        ])?;
+    }
+    Ok(())
+}
+
+/// Whether the machine has this cluster's bridge, or one of another cluster with the same index.
+pub fn has_bridge(layout: &Layout) -> bool {
+    link_exists(&layout.bridge())
 }
 
 /// Makes the node's network namespace, with a cable to the bridge.
@@ -31,15 +49,20 @@ pub fn provide_node(node: Node<'_>) -> Result<()> {
     }
     ip(&["link", "set", &cable, "master", &node.cluster.bridge(), "up"])?;
     ip(&["-n", &netns, "link", "set", "lo", "up"])?;
-    ip(&["-n", &netns, "address", "replace", &format!("{}/24", node.address()), "dev", "eth0"])?;
     ip(&["-n", &netns, "link", "set", "eth0", "up"])?;
-    ip(&["-n", &netns, "route", "replace", "default", "via", &node.cluster.gateway().to_string()])
+    for family in Family::of(node.cluster) {
+        let (address, gateway) = (format!("{}/{}", family.node(node), family.prefix()), family.gateway(node.cluster));
+        ip(&["-n", &netns, "address", "replace", &address, "dev", "eth0", "nodad"])?;
+        ip(&["-n", &netns, family.option(), "route", "replace", "default", "via", &gateway.to_string()])?;
+    }
+    Ok(())
 }
 
 /// Tells the machine and every node where each node's pods are.
 pub fn provide_routes(layout: &Layout) -> Result<()> {
-    for target in layout.all_nodes() {
-        let (pods, via) = (target.pods(), target.address().to_string());
+    let families = Family::of(layout);
+    for (target, family) in layout.all_nodes().flat_map(|node| families.iter().map(move |family| (node, family))) {
+        let (pods, via) = (family.pods_of(target), family.node(target).to_string());
         ip(&["route", "replace", &pods, "via", &via])?;
         for source in layout.all_nodes().filter(|source| source.number != target.number) {
             ip(&["-n", &source.netns(), "route", "replace", &pods, "via", &via])?;
@@ -65,6 +88,19 @@ pub fn remove_bridge(layout: &Layout) -> Result<()> {
         ip(&["link", "delete", &layout.bridge()])?;
     }
     Ok(())
+}
+
+/// Makes the routes into `network` exactly these: from address to next hop.
+pub fn replace_routes(network: &str, wanted: &BTreeMap<Ipv4Addr, Ipv4Addr>) -> Result<()> {
+    let shown = Cmd::new("ip").args(["route", "show", "root", network]).read()?;
+    for address in shown.lines().filter_map(|line| line.split_whitespace().next()) {
+        if !address.parse().is_ok_and(|address: Ipv4Addr| wanted.contains_key(&address)) {
+            ip(&["route", "delete", address])?;
+        }
+    }
+    wanted
+        .iter()
+        .try_for_each(|(address, via)| ip(&["route", "replace", &address.to_string(), "via", &via.to_string()]))
 }
 
 /// The node's network namespace as a number that changes when the node is rebooted.

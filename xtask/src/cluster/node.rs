@@ -19,6 +19,8 @@ pub fn provide(node: Node<'_>) -> Result<()> {
     if process::is_running(node.cluster, &node.name())? {
         return Ok(());
     }
+    // Written again by the node itself once it is on its way.
+    let _ = fs::remove_file(node.boot_id());
     cgroup::provide(&cgroup::hierarchies()?, &node.cgroup())?;
     let xtask = env::current_exe().context("cannot find this executable")?;
     let args = ["cluster", "node-launch", &node.cluster.folder.to_string_lossy(), &node.number.to_string()];
@@ -58,11 +60,15 @@ pub fn launch(layout: &Layout, number: u8) -> Result<()> {
     Err(anyhow!(error).context("cannot start nsenter(1)"))
 }
 
-/// How much memory the node's processes and pods use, in bytes, if a controller counts it.
+/// How much memory the node's processes and pods hold for themselves, in bytes, if a controller counts it. What the
+/// kernel keeps of files is not in it.
 pub fn memory(node: Node<'_>) -> Option<u64> {
-    let files = ["memory/{}/memory.usage_in_bytes", "{}/memory.current"];
-    let read = |file: &str| {
-        fs::read_to_string(Path::new(cgroup::ROOT).join(file.replace("{}", &node.cgroup()))).ok()?.trim().parse().ok()
-    };
-    files.iter().find_map(|file| read(file))
+    let files = [
+        (format!("memory/{}/memory.stat", node.cgroup()), "total_rss "),
+        (format!("{}/memory.stat", node.cgroup()), "anon "),
+    ];
+    files.iter().find_map(|(file, field)| {
+        let text = fs::read_to_string(Path::new(cgroup::ROOT).join(file)).ok()?;
+        text.lines().find_map(|line| line.strip_prefix(field))?.parse().ok()
+    })
 }

@@ -6,9 +6,10 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde_json::json;
 
-use super::layout::{DNS_SERVICE, Node};
+use super::layout::{DNS_SERVICE, Family, Node};
 use super::node_init::Daemon;
 use super::pki;
+use crate::image::base;
 
 /// The CNI plugins that pods' networks are made of, from Debian's package.
 const PLUGINS: [&str; 4] = ["loopback", "ptp", "host-local", "portmap"];
@@ -22,7 +23,7 @@ const CONTAINERD: &str = "/run/containerd/containerd.sock";
 /// Writes all files; called inside the node, where `/etc` is its own.
 pub fn write(node: Node<'_>) -> Result<()> {
     put("/etc/cni/net.d/10-pods.conflist", &cni(node))?;
-    put("/etc/containerd/config.toml", &containerd(node))?;
+    put("/etc/containerd/config.toml", &containerd())?;
     put("/etc/containerd/certs.d/_default/hosts.toml", &mirror(node))?;
     put("/run/kubelet.json", &kubelet(node))?;
     // Pods with the node's own DNS find no server: there is none.
@@ -48,7 +49,7 @@ pub fn daemons(node: Node<'_>) -> [Daemon; 3] {
         "kubelet".to_owned(),
         "--config=/run/kubelet.json".to_owned(),
         kubeconfig(&name),
-        format!("--node-ip={}", node.address()),
+        format!("--node-ip={}", Family::list(node.cluster, |family| family.node(node).to_string())),
         format!("--hostname-override={name}"),
         format!("--node-labels={labels}"),
     ];
@@ -57,7 +58,7 @@ pub fn daemons(node: Node<'_>) -> [Daemon; 3] {
         "kube-proxy".to_owned(),
         kubeconfig(pki::KUBE_PROXY),
         format!("--hostname-override={name}"),
-        format!("--cluster-cidr={}", node.cluster.pods()),
+        format!("--cluster-cidr={}", Family::list(node.cluster, |family| family.pods(node.cluster))),
         "--proxy-mode=iptables".to_owned(),
         // The connection table's limits are the machine's, not the node's.
         "--conntrack-max-per-core=0".to_owned(),
@@ -74,24 +75,27 @@ pub fn daemons(node: Node<'_>) -> [Daemon; 3] {
 /// A point-to-point cable for each pod rather than a bridge: all pod traffic, also inside a node, crosses the node's
 /// forward hook, where NetworkPolicies are enforced.
 fn cni(node: Node<'_>) -> String {
+    let families = Family::of(node.cluster);
+    let ranges: Vec<_> = families.iter().map(|family| json!([{"subnet": family.pods_of(node)}])).collect();
+    let routes: Vec<_> = families.iter().map(|family| json!({"dst": family.everything()})).collect();
     json!({
         "cniVersion": "1.0.0",
         "name": "pods",
         "plugins": [
             {"type": "ptp", "ipMasq": false, "ipam": {
                 "type": "host-local", "dataDir": "/run/cni-addresses",
-                "ranges": [[{"subnet": node.pods()}]], "routes": [{"dst": "0.0.0.0/0"}]}},
+                "ranges": ranges, "routes": routes}},
             {"type": "portmap", "capabilities": {"portMappings": true}},
         ],
     })
     .to_string()
 }
 
-fn containerd(node: Node<'_>) -> String {
+fn containerd() -> String {
     format!(
         r#"version = 2
 [plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "registry.k8s.io/pause:weft"
+  sandbox_image = "{}"
   # Without CAP_SYS_RESOURCE nobody may lower it.
   restrict_oom_score_adj = true
   disable_apparmor = true
@@ -104,9 +108,8 @@ fn containerd(node: Node<'_>) -> String {
       runtime_type = "io.containerd.runc.v2"
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         SystemdCgroup = false
-# {} pulls everything from the cluster's registry.
 "#,
-        node.name()
+        base::PAUSE
     )
 }
 
@@ -137,6 +140,8 @@ fn kubelet(node: Node<'_>) -> String {
             "memory.available": "0%", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%"},
         "imageGCHighThresholdPercent": 100,
         "localStorageCapacityIsolation": false,
+        // Names by digest are put into the node from outside: it must not insist on having pulled them itself.
+        "imagePullCredentialsVerificationPolicy": "NeverVerify",
         "makeIPTablesUtilChains": true,
     })
     .to_string()

@@ -37,8 +37,12 @@ const SHIELDED: [&str; 6] = [
 ];
 
 /// The sysctls of the node's own network that pods need.
-const NETWORK: [(&str, &str); 3] =
-    [("ipv4/ip_forward", "1"), ("ipv4/conf/all/rp_filter", "0"), ("ipv4/conf/default/rp_filter", "0")];
+const NETWORK: [(&str, &str); 4] = [
+    ("ipv4/ip_forward", "1"),
+    ("ipv4/conf/all/rp_filter", "0"),
+    ("ipv4/conf/default/rp_filter", "0"),
+    ("ipv6/conf/all/forwarding", "1"),
+];
 
 /// How long a daemon that ended rests before it is started again.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
@@ -51,8 +55,13 @@ pub fn run(layout: &Layout, number: u8) -> Result<()> {
     mount_kernel_file_systems(&hierarchies)?;
     mount_disk(node)?;
     shield_sysctls()?;
+    give_identity(node)?;
     for (name, value) in NETWORK {
         let file = Path::new("/proc/sys/net").join(name);
+        // A kernel without IPv6 has nothing to forward.
+        if !file.exists() {
+            continue;
+        }
         fs::write(&file, value).with_context(|| format!("cannot write {}", file.display()))?;
     }
     // Volumes with mount propagation have to reach the pods' mount namespaces.
@@ -137,6 +146,25 @@ fn shield_sysctls() -> Result<()> {
         bind(&shield, &real)?;
     }
     Ok(())
+}
+
+/// What tells one machine, and one start of a machine, from another.
+fn give_identity(node: Node<'_>) -> Result<()> {
+    let random = || fs::read_to_string("/proc/sys/kernel/random/uuid").context("cannot get a random number");
+    let boot = random()?;
+    let shield = Path::new("/run/shielded/boot_id");
+    fs::write(shield, &boot).with_context(|| format!("cannot write {}", shield.display()))?;
+    bind(shield, Path::new("/proc/sys/kernel/random/boot_id"))?;
+    // From the disk: the same after every start.
+    let machine = node.folder().join("machine-id");
+    if !machine.exists() {
+        fs::write(&machine, random()?.replace('-', ""))
+            .with_context(|| format!("cannot write {}", machine.display()))?;
+    }
+    fs::copy(&machine, "/etc/machine-id").context("cannot write /etc/machine-id")?;
+    // For who waits until this start is known to the API server.
+    let started = node.boot_id();
+    fs::write(&started, boot).with_context(|| format!("cannot write {}", started.display()))
 }
 
 fn attach(source: &str, target: impl AsRef<Path>, kind: &str, options: Option<&str>) -> Result<()> {

@@ -90,6 +90,17 @@ pub fn is_running(layout: &Layout, part: &str) -> Result<bool> {
     Ok(all(layout)?.iter().any(|process| process.part == part))
 }
 
+/// The first process inside a node's namespaces, if the node of this name runs.
+pub fn first_of(layout: &Layout, node: &str) -> Result<Option<i32>> {
+    let is_first = |process: &Process| {
+        // One number for each process namespace, the innermost last.
+        fs::read_to_string(format!("/proc/{}/status", process.pid))
+            .is_ok_and(|status| status.lines().any(|line| line.starts_with("NSpid:") && line.ends_with("\t1")))
+    };
+    let own = all(layout)?.into_iter().filter(|process| process.part == node);
+    Ok(own.into_iter().find(is_first).map(|process| process.pid))
+}
+
 /// Asks the processes to end, waits, and kills what is left.
 pub fn end(processes: &[Process]) -> Result<()> {
     signal(processes, Signal::SIGTERM);

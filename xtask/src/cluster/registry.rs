@@ -45,13 +45,13 @@ pub fn provide(layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-/// Pushes a docker-archive under its original name, such as `docker.io/library/nginx:latest`.
-pub fn push(layout: &Layout, archive: &Path, name: &str) -> Result<()> {
+/// Pushes the image layout `image` under its original name, such as `docker.io/library/nginx:latest`.
+pub fn push(layout: &Layout, image: &Path, name: &str) -> Result<()> {
     // A mirror is asked for the path alone; which registry the name belongs to does not matter to it.
     let path = name.split_once('/').map_or(name, |(_host, path)| path);
     Cmd::new("skopeo")
         .args(["copy", "--quiet", "--dest-tls-verify=false"])
-        .args([format!("docker-archive:{}", archive.display()), format!("docker://{}/{path}", layout.registry())])
+        .args([format!("oci:{}", image.display()), format!("docker://{}/{path}", layout.registry())])
         .read()
         .map(|_said| ())
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::layout::{CLUSTERS_MAX, Layout, NODES_MAX, is_name};
+use super::network;
 use crate::paths;
 
 /// The file that makes a folder a cluster.
@@ -19,7 +20,14 @@ pub struct Claim(#[expect(dead_code, reason = "the lock lives as long as the ope
 /// Waits until nobody else changes the cluster of this name.
 pub fn claim(name: &str) -> Result<Claim> {
     ensure!(is_name(name), "{name:?} cannot be a cluster's name: at most 20 of a-z, 0-9 and -, and no - at its ends");
-    Ok(Claim(locked(&folder()?.join(format!("{name}.lock")))?))
+    let path = folder()?.join(format!("{name}.lock"));
+    loop {
+        let file = locked(&path)?;
+        // Who waited for a `down` holds the lock of a file that is gone.
+        if is_at(&file, &path) {
+            return Ok(Claim(file));
+        }
+    }
 }
 
 /// The cluster of this name, if there is one.
@@ -52,12 +60,25 @@ pub fn list() -> Result<Vec<Layout>> {
 }
 
 /// The cluster of this name with at least so many nodes; recorded before anything of it is made.
-pub fn record(name: &str, nodes: u8) -> Result<Layout> {
+pub fn record(name: &str, nodes: u8, dual_stack: bool) -> Result<Layout> {
     ensure!((1..=NODES_MAX).contains(&nodes), "a cluster has 1 to {NODES_MAX} nodes, not {nodes}");
     let _alone = locked(&folder()?.join("index.lock"))?;
     let layout = match find(name)? {
+        Some(layout) if dual_stack && !layout.dual_stack => {
+            bail!("{name} has no IPv6, which cannot be changed: `cargo xtask cluster down --name {name}` first")
+        }
         Some(layout) => Layout { nodes: layout.nodes.max(nodes), ..layout },
-        None => Layout { name: name.to_owned(), index: free_index(&list()?)?, nodes, folder: folder()?.join(name) },
+        None => {
+            let (taken, folder) = (list()?, folder()?.join(name));
+            let layout = |index| Layout { name: name.to_owned(), index, nodes, dual_stack, folder: folder.clone() };
+            // Another user's cluster is not in our cache folder, but its bridge is on the machine.
+            let is_free =
+                |index: &u8| taken.iter().all(|other| other.index != *index) && !network::has_bridge(&layout(*index));
+            let index = (0..CLUSTERS_MAX).find(is_free).with_context(|| {
+                format!("there are {CLUSTERS_MAX} clusters already: `cargo xtask cluster down --name NAME` one of them")
+            })?;
+            layout(index)
+        }
     };
     fs::create_dir_all(&layout.folder).with_context(|| format!("cannot make {}", layout.folder.display()))?;
     let record = layout.path(RECORD);
@@ -84,6 +105,13 @@ pub fn forget(layout: &Layout) -> Result<()> {
     fs::remove_file(&lock).with_context(|| format!("cannot remove {}", lock.display()))
 }
 
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let numbers =
+        |metadata: std::io::Result<fs::Metadata>| metadata.ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    numbers(file.metadata()) == numbers(fs::metadata(path))
+}
+
 fn folder() -> Result<PathBuf> {
     let folder = paths::cache()?.join("clusters");
     for hidden in ["/etc", "/opt", "/var", "/run", "/sys", "/proc"] {
@@ -106,14 +134,6 @@ fn read(folder: &Path) -> Result<Option<Layout>> {
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", record.display())),
     };
     serde_json::from_str(&text).map(Some).with_context(|| format!("{} is no record of a cluster", record.display()))
-}
-
-fn free_index(taken: &[Layout]) -> Result<u8> {
-    let is_free = |index: &u8| !taken.iter().any(|layout| layout.index == *index);
-    match (0..CLUSTERS_MAX).find(is_free) {
-        Some(index) => Ok(index),
-        None => bail!("there are {CLUSTERS_MAX} clusters already: `cargo xtask cluster down --name NAME` one of them"),
-    }
 }
 
 fn locked(path: &Path) -> Result<File> {

@@ -3,14 +3,15 @@
 //! Every step makes only what is missing, and what was made is found again by its name or its mark. So there is no
 //! difference between a first start, a repeated one, and one after an interruption or a restart of the machine.
 
+use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
 use super::kubectl::{self, Kubectl};
-use super::layout::Layout;
-use super::{control_plane, kube, network, node, pki, registry, store};
+use super::layout::{Layout, Node};
+use super::{control_plane, kube, network, node, pki, registry, stand_ins, store};
 use crate::image;
 use crate::run::Steps;
 use crate::setup::{self, Purpose};
@@ -27,12 +28,12 @@ const POLL_INTERVAL: Duration = Duration::from_millis(300);
 const COREDNS: &str = include_str!("manifests/coredns.yaml");
 
 /// Brings the cluster up and returns when pods can be run and names resolved.
-pub fn run(name: &str, nodes: u8, steps: &mut Steps) -> Result<Layout> {
+pub fn run(name: &str, nodes: u8, dual_stack: bool, steps: &mut Steps) -> Result<Layout> {
     setup::provide_packages(Purpose::Cluster, steps)?;
     let kube = kube::provide(steps)?;
     let images = steps.step("images of pause and CoreDNS", || image::base::provide(&kube))?;
     let _claim = store::claim(name)?;
-    let layout = store::record(name, nodes)?;
+    let layout = store::record(name, nodes, dual_stack)?;
     steps.step("certificates", || {
         kubectl::provide_programs(&layout, &kube)?;
         pki::provide(&layout)?;
@@ -47,25 +48,29 @@ pub fn run(name: &str, nodes: u8, steps: &mut Steps) -> Result<Layout> {
     })?;
     steps.step("registry", || {
         registry::provide(&layout)?;
-        images.iter().try_for_each(|(archive, name)| registry::push(&layout, archive, name))
+        for image in &images {
+            let folder = image::write(image)?;
+            image.names.iter().try_for_each(|name| registry::push(&layout, &folder, name))?;
+        }
+        Ok(())
     })?;
     steps.step("control plane", || control_plane::provide(&layout))?;
-    steps.step("nodes ready", || wait_for_nodes(&layout))?;
+    steps.step("stand-ins for LoadBalancer and NetworkPolicy", || stand_ins::provide(&layout))?;
+    steps.step("nodes ready", || wait_for(&layout.all_nodes().collect::<Vec<_>>()))?;
     steps.step("CoreDNS", || provide_dns(&layout))?;
     Ok(layout)
 }
 
-/// Waits until every node says that it is ready.
-pub fn wait_for_nodes(layout: &Layout) -> Result<()> {
-    let kubectl = Kubectl::new(layout);
+/// Waits until these nodes of one cluster say that they are ready.
+pub fn wait_for(nodes: &[Node<'_>]) -> Result<()> {
+    let Some(first) = nodes.first() else { return Ok(()) };
+    let kubectl = Kubectl::new(first.cluster);
     let started = Instant::now();
-    let path =
-        r#"jsonpath={range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}"#;
     loop {
-        let said = kubectl.args(["get", "nodes", "--output", path]).read()?;
-        let waiting: Vec<String> = layout
-            .all_nodes()
-            .filter(|node| !said.lines().any(|line| line == format!("{} True", node.name())))
+        let ready = kubectl.ready_nodes()?;
+        let waiting: Vec<String> = nodes
+            .iter()
+            .filter(|node| !is_ready(**node, &ready))
             .map(|node| format!("{} ({})", node.name(), node.logs().display()))
             .collect();
         if waiting.is_empty() {
@@ -74,6 +79,12 @@ pub fn wait_for_nodes(layout: &Layout) -> Result<()> {
         ensure!(started.elapsed() < NODES_TIMEOUT, "not ready: {}; its logs are there", waiting.join(", "));
         thread::sleep(POLL_INTERVAL);
     }
+}
+
+/// What a node said before it was started again does not count.
+fn is_ready(node: Node<'_>, ready: &BTreeMap<String, String>) -> bool {
+    let started = std::fs::read_to_string(node.boot_id()).unwrap_or_default();
+    !started.is_empty() && ready.get(&node.name()).is_some_and(|boot| boot == started.trim())
 }
 
 fn provide_dns(layout: &Layout) -> Result<()> {

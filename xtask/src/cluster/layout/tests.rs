@@ -8,7 +8,7 @@ use super::*;
 const LINK_NAME_MAX: usize = 15;
 
 fn cluster(index: u8) -> Layout {
-    Layout { name: format!("c{index}"), index, nodes: NODES_MAX, folder: PathBuf::from("/somewhere") }
+    Layout { name: format!("c{index}"), index, nodes: NODES_MAX, dual_stack: true, folder: PathBuf::from("/somewhere") }
 }
 
 #[test]
@@ -16,10 +16,14 @@ fn nothing_is_shared_between_clusters_and_nodes() {
     let mut seen = HashSet::new();
     for index in 0..CLUSTERS_MAX {
         let layout = cluster(index);
-        let own = [layout.bridge(), layout.network(), layout.pods(), layout.etcd(), layout.registry()];
-        let nodes =
-            layout.all_nodes().flat_map(|node| [node.netns(), node.cable(), node.address().to_string(), node.pods()]);
-        for name in own.into_iter().chain(nodes) {
+        let own = [layout.bridge(), layout.network(), layout.etcd(), layout.registry()];
+        let nodes = layout.all_nodes().flat_map(|node| [node.netns(), node.cable()]);
+        let addresses = Family::of(&layout).iter().flat_map(|family| {
+            let of_node = layout.all_nodes().flat_map(|node| [family.node(node).to_string(), family.pods_of(node)]);
+            let of_cluster = [family.gateway(&layout).to_string(), family.pods(&layout)];
+            of_node.chain(of_cluster).collect::<Vec<_>>()
+        });
+        for name in own.into_iter().chain(nodes).chain(addresses) {
             assert!(seen.insert(name.clone()), "{name} is given twice");
         }
     }

@@ -23,7 +23,7 @@ fn a_program_name_with_parentheses_moves_no_field() {
 #[test]
 fn a_process_is_found_and_ended_with_what_it_started() {
     let folder = std::env::temp_dir().join(format!("weft-process-{}", std::process::id()));
-    let layout = Layout { name: "test".to_owned(), index: 0, nodes: 1, folder: folder.clone() };
+    let layout = Layout { name: "test".to_owned(), index: 0, nodes: 1, dual_stack: false, folder: folder.clone() };
     let script = "trap '' TERM; sleep 600 & wait; wait".to_owned();
     start(&layout, "stubborn", Path::new("/bin/sh"), &["-c".to_owned(), script], &layout.log("stubborn")).unwrap();
     let deadline = Instant::now() + Duration::from_secs(5);

@@ -24,6 +24,13 @@ fn only_the_benchmark_needs_what_measures() {
     assert_eq!(packages(Purpose::Bench, &node), ["iperf3"]);
 }
 
+#[test]
+fn a_package_without_commands_is_known_by_a_file() {
+    let present: Vec<&str> = CLUSTER.iter().map(|need| need.0).filter(|name| !name.contains("cni")).collect();
+    let node = ["ip", "nft", "curl", "nginx", "tcpdump", "wrk", "openssl"];
+    assert_eq!(packages(Purpose::Cluster, &[&node[..], &present].concat()), ["containernetworking-plugins"]);
+}
+
 fn policy_path(test: &str) -> PathBuf {
     std::env::temp_dir().join(format!("weft-policy-{test}-{}", std::process::id()))
 }

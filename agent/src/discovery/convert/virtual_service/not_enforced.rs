@@ -54,6 +54,7 @@ fn ranges(from: &spec::HttpRoute, path: &FieldPath, findings: &mut Findings) {
     };
     let of = |value: &Option<super::super::super::objects::common::Percent>| value.as_ref().and_then(|one| one.value);
     percent(path.key("mirrorPercent"), from.mirror_percent.map(f64::from));
+    percent(path.key("mirror_percent"), from.mirror_percent_old.map(f64::from));
     percent(path.key("mirrorPercentage").key("value"), of(&from.mirror_percentage));
     let Some(fault) = &from.fault else { return };
     if let Some(delay) = &fault.delay {

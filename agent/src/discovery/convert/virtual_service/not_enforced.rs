@@ -7,6 +7,12 @@ use super::{
 
 /// Of the object itself.
 pub fn object(from: &spec::VirtualServiceSpec, path: &FieldPath, findings: &mut Findings) {
+    for (index, gateway) in from.gateways.iter().flatten().enumerate() {
+        if gateway != "mesh" {
+            let message = "gateways are not enforced yet: the routes do not act there";
+            findings.warn(&path.key("gateways").index(index), message, "");
+        }
+    }
     for (index, route) in from.tls.iter().flatten().enumerate() {
         let path = path.key("tls").index(index);
         findings.warn(&path, NOT_ENFORCED, "");

@@ -8,6 +8,7 @@ mod ask;
 mod check;
 mod cleanup;
 mod client;
+mod crds;
 mod explain;
 mod hosts;
 mod log;
@@ -56,6 +57,8 @@ pub enum Command {
     Hosts(hosts::Args),
     /// Check what this machine offers, or a directory of manifests
     Check(check::Args),
+    /// Print the CustomResourceDefinitions of the kinds that weft reads, for kubectl apply
+    Crds(crds::Args),
     /// Remove what an agent that did not end properly left behind
     Cleanup(cleanup::Args),
     /// Print the version
@@ -95,6 +98,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Stats(args) => stats::run(&args)?,
         Command::Hosts(args) => hosts::run(&args)?,
         Command::Check(args) => return check::run(&args),
+        Command::Crds(args) => crds::run(&args)?,
         Command::Cleanup(args) => return cleanup::run(&args),
         Command::Version => output::print(&format!("weft {}\n", env!("CARGO_PKG_VERSION")))?,
         Command::Completions { shell } => {

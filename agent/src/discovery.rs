@@ -8,6 +8,7 @@
 //! is in force), [`world`] (objects -> world).
 
 pub mod convert;
+pub mod crds;
 pub mod directory;
 pub mod document;
 pub mod field_names;

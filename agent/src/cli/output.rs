@@ -46,3 +46,12 @@ pub enum TableOrJson {
     /// For programs.
     Json,
 }
+
+/// Form of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum YamlOrJson {
+    /// For people and programs.
+    Yaml,
+    /// For programs.
+    Json,
+}

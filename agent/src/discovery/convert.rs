@@ -13,6 +13,7 @@ pub mod matching;
 pub mod mesh_config;
 pub mod meta;
 pub mod peer_authentication;
+pub mod scrape;
 pub mod virtual_service;
 
 use std::collections::BTreeMap;

@@ -7,7 +7,11 @@
 pub mod authorization_policy;
 pub mod common;
 pub mod destination_rule;
+pub mod gateway;
 pub mod peer_authentication;
+pub mod request_authentication;
+pub mod service_entry;
+pub mod status;
 pub mod virtual_service;
 
 use std::{fmt, sync::Arc};

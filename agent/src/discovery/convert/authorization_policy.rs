@@ -106,6 +106,14 @@ fn source(from: &spec::Source, namespace: &str, path: &FieldPath, findings: &mut
             findings.warn(&path.key(name), message, "");
         }
     }
+    for (name, is_set) in
+        [("trustDomains", from.trust_domains.is_some()), ("notTrustDomains", from.not_trust_domains.is_some())]
+    {
+        if is_set {
+            // Left out, the source would match more than it says.
+            findings.error(&path.key(name), "is not supported yet", "use principals, for example cluster.local/ns/*");
+        }
+    }
     let mut accounts =
         |name: &str, list: &Option<Vec<String>>| service_accounts(list.as_ref(), namespace, &path.key(name), findings);
     source.service_accounts = accounts("serviceAccounts", &from.service_accounts);

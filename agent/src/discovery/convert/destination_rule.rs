@@ -145,6 +145,7 @@ fn balancer(from: &spec::LoadBalancer, path: &FieldPath, findings: &mut Findings
         [
             ("consistentHash", from.consistent_hash.is_some()),
             ("localityLbSetting", from.locality_lb_setting.is_some()),
+            ("zoneAwareLbSetting", from.zone_aware_lb_setting.is_some()),
             ("warmupDurationSecs", from.warmup_duration_secs.is_some()),
             ("warmup", from.warmup.is_some()),
         ],

@@ -16,6 +16,7 @@ use super::common::WorkloadSelector;
     category = "istio-io",
     category = "security-istio-io",
     namespaced,
+    status = "super::status::IstioStatus",
     doc = "Who may do what",
     printcolumn = r#"{"name": "Action", "type": "string", "jsonPath": ".spec.action"}"#,
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
@@ -117,6 +118,10 @@ pub struct Source {
     pub service_accounts: Option<Vec<String>>,
     /// Service accounts that do not match.
     pub not_service_accounts: Option<Vec<String>>,
+    /// Trust domains of the peer.
+    pub trust_domains: Option<Vec<String>>,
+    /// Trust domains that do not match.
+    pub not_trust_domains: Option<Vec<String>>,
     /// Networks of the direct peer.
     pub ip_blocks: Option<Vec<String>>,
     /// Networks that do not match.

@@ -25,6 +25,7 @@ pub struct StringMatch {
 #[serde(expecting = "a port, for example { number: 80 }")]
 pub struct PortSelector {
     /// Port number.
+    #[schemars(range(min = 1, max = 65535))]
     pub number: Option<i64>,
 }
 
@@ -33,6 +34,7 @@ pub struct PortSelector {
 #[serde(expecting = "a percentage, for example { value: 10.0 }")]
 pub struct Percent {
     /// Percent, with decimals.
+    #[schemars(range(min = 0, max = 100))]
     pub value: Option<f64>,
 }
 
@@ -44,10 +46,14 @@ pub struct WorkloadSelector {
     pub match_labels: Option<StringMap>,
 }
 
+/// What the API server accepts as a [`Span`]. (A rule in CEL would come with a nicer message; in lists of lists the API
+/// server takes it for too dear.)
+const DURATION_PATTERN: &str = "^([0-9]*[.]?[0-9]+(h|m|s|ms|us|µs|ns))+$";
+
 /// A time as Istio spells it: `850ms`, `0.5s`, `3m`, `1h30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
+#[schemars(with = "String", extend("pattern" = DURATION_PATTERN))]
 pub struct Span(pub Duration);
 
 impl TryFrom<String> for Span {

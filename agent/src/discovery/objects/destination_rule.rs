@@ -1,11 +1,16 @@
 //! `DestinationRule` (networking.istio.io): subsets of a host, and how its endpoints are treated.
 
+mod balancer;
 mod limits;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use limits::{ConnectionPool, HttpPool, OutlierDetection, TcpKeepalive, TcpPool};
+pub use balancer::{
+    ConsistentHash, CookieAttribute, HttpCookie, LoadBalancer, LocalityDistribute, LocalityFailover,
+    LocalityLoadBalancer, Maglev, RingHash, SimpleLoadBalancer, Warmup, ZoneAwareLoadBalancer,
+};
+pub use limits::{ConnectionPool, Http2KeepAlive, HttpPool, OutlierDetection, TcpKeepalive, TcpPool};
 
 use super::common::{PortSelector, Span, StringMap, WorkloadSelector};
 
@@ -20,6 +25,7 @@ use super::common::{PortSelector, Span, StringMap, WorkloadSelector};
     category = "istio-io",
     category = "networking-istio-io",
     namespaced,
+    status = "super::status::IstioStatus",
     doc = "Subsets of a host, and how its endpoints are treated",
     printcolumn = r#"{"name": "Host", "type": "string", "jsonPath": ".spec.host"}"#,
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
@@ -88,131 +94,6 @@ pub struct PortPolicy {
     pub tls: Option<ClientTls>,
 }
 
-/// How an endpoint is chosen.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LoadBalancer {
-    /// A policy without parameters.
-    pub simple: Option<SimpleLoadBalancer>,
-    /// By hash of a part of the request.
-    pub consistent_hash: Option<ConsistentHash>,
-    /// By locality.
-    pub locality_lb_setting: Option<LocalityLoadBalancer>,
-    /// Old spelling of `warmup`.
-    pub warmup_duration_secs: Option<Span>,
-    /// New endpoints get traffic slowly.
-    pub warmup: Option<Warmup>,
-}
-
-/// `loadBalancer.simple`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum SimpleLoadBalancer {
-    /// The mesh's choice.
-    Unspecified,
-    /// Old spelling of `LEAST_REQUEST`.
-    LeastConn,
-    /// The one with fewer open requests of two.
-    LeastRequest,
-    /// By chance.
-    Random,
-    /// In turn.
-    RoundRobin,
-    /// The address the client dialled.
-    Passthrough,
-}
-
-/// By hash of a part of the request.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ConsistentHash {
-    /// Of a header.
-    pub http_header_name: Option<String>,
-    /// Of a cookie, set when absent.
-    pub http_cookie: Option<HttpCookie>,
-    /// Of the client's address.
-    pub use_source_ip: Option<bool>,
-    /// Of a query parameter.
-    pub http_query_parameter_name: Option<String>,
-    /// Smallest size of the hash ring (old place).
-    pub minimum_ring_size: Option<u64>,
-    /// Ring hash.
-    pub ring_hash: Option<RingHash>,
-    /// Maglev.
-    pub maglev: Option<Maglev>,
-}
-
-/// A cookie that keeps a client at its endpoint.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct HttpCookie {
-    /// Name.
-    pub name: Option<String>,
-    /// Path.
-    pub path: Option<String>,
-    /// Lifetime.
-    pub ttl: Option<Span>,
-}
-
-/// Ring hash.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RingHash {
-    /// Smallest size of the ring.
-    pub minimum_ring_size: Option<u64>,
-}
-
-/// Maglev.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Maglev {
-    /// Size of its table.
-    pub table_size: Option<u64>,
-}
-
-/// By locality.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LocalityLoadBalancer {
-    /// Shares per locality.
-    pub distribute: Option<Vec<LocalityDistribute>>,
-    /// Where to when a region has no healthy endpoint.
-    pub failover: Option<Vec<LocalityFailover>>,
-    /// Labels in order of nearness.
-    pub failover_priority: Option<Vec<String>>,
-    /// False turns locality off.
-    pub enabled: Option<bool>,
-}
-
-/// Shares of traffic that starts in one locality.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct LocalityDistribute {
-    /// `region/zone/sub-zone`, `*` allowed.
-    pub from: Option<String>,
-    /// Percent per locality.
-    pub to: Option<std::collections::BTreeMap<String, u32>>,
-}
-
-/// Where to when a region has no healthy endpoint.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct LocalityFailover {
-    /// Region of the client.
-    pub from: Option<String>,
-    /// Region that helps out.
-    pub to: Option<String>,
-}
-
-/// New endpoints get traffic slowly.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Warmup {
-    /// For how long.
-    pub duration: Option<Span>,
-    /// Share at the start.
-    pub minimum_percent: Option<f64>,
-    /// Speed of growth.
-    pub aggression: Option<f64>,
-}
-
 /// TLS towards endpoints.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -256,10 +137,12 @@ pub enum ClientTlsMode {
 #[serde(rename_all = "camelCase")]
 pub struct Tunnel {
     /// `CONNECT` or `POST`.
+    #[schemars(extend("enum" = ["CONNECT", "POST"]))]
     pub protocol: Option<String>,
     /// Host behind the proxy.
     pub target_host: Option<String>,
     /// Port behind the proxy.
+    #[schemars(range(min = 1, max = 65535))]
     pub target_port: Option<u32>,
 }
 
@@ -267,6 +150,7 @@ pub struct Tunnel {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProxyProtocol {
     /// `V1` or `V2`.
+    #[schemars(extend("enum" = ["V1", "V2"]))]
     pub version: Option<String>,
 }
 
@@ -275,7 +159,10 @@ pub struct ProxyProtocol {
 #[serde(rename_all = "camelCase")]
 pub struct RetryBudget {
     /// Of active requests.
+    #[schemars(range(min = 0, max = 100))]
     pub percent: Option<f64>,
+    /// Over this time.
+    pub budget_interval: Option<Span>,
     /// Never fewer than these.
     pub min_retry_concurrency: Option<u32>,
 }

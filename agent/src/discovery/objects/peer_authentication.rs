@@ -18,6 +18,7 @@ use super::common::WorkloadSelector;
     category = "istio-io",
     category = "security-istio-io",
     namespaced,
+    status = "super::status::IstioStatus",
     doc = "Whether workloads accept plain text",
     printcolumn = r#"{"name": "Mode", "type": "string", "jsonPath": ".spec.mtls.mode"}"#,
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#

@@ -1,27 +1,4 @@
-use kube::CustomResourceExt;
-
 use super::*;
-
-#[test]
-fn the_istio_types_are_in_the_shape_of_crds() {
-    let crds = [
-        virtual_service::VirtualService::crd(),
-        destination_rule::DestinationRule::crd(),
-        peer_authentication::PeerAuthentication::crd(),
-        authorization_policy::AuthorizationPolicy::crd(),
-    ];
-    let short: Vec<_> = crds.iter().flat_map(|crd| crd.spec.names.short_names.clone().unwrap()).collect();
-    assert_eq!(short, ["vs", "dr", "pa", "ap"]);
-    let schema = serde_json::to_value(&crds[0].spec.versions[0].schema).unwrap();
-    let spec = &schema["openAPIV3Schema"]["properties"]["spec"]["properties"];
-    let http = &spec["http"]["items"]["properties"];
-    assert_eq!(http["fault"]["properties"]["delay"]["properties"]["percent"]["type"], "integer", "{http:#}");
-    assert_eq!(spec["tls"]["items"]["properties"]["match"]["items"]["properties"]["sni_hosts"]["type"], "array");
-    let schema = serde_json::to_value(&crds[1].spec.versions[0].schema).unwrap();
-    let policy = &schema["openAPIV3Schema"]["properties"]["spec"]["properties"]["trafficPolicy"]["properties"];
-    assert_eq!(policy["outlierDetection"]["properties"]["consecutiveErrors"]["type"], "integer");
-    assert!(policy["outlierDetection"]["properties"]["consecutive5xxErrors"].is_object());
-}
 
 #[test]
 fn durations_are_read_as_istio_writes_them() {

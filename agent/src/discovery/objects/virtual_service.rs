@@ -27,6 +27,7 @@ use super::common::{Percent, PortSelector, Span, StringMap, StringMatch};
     category = "istio-io",
     category = "networking-istio-io",
     namespaced,
+    status = "super::status::IstioStatus",
     doc = "How requests to a host are routed",
     printcolumn = r#"{"name": "Gateways", "type": "string", "jsonPath": ".spec.gateways"}"#,
     printcolumn = r#"{"name": "Hosts", "type": "string", "jsonPath": ".spec.hosts"}"#,
@@ -78,8 +79,12 @@ pub struct HttpRoute {
     /// Several destinations that get a copy.
     pub mirrors: Option<Vec<MirrorPolicy>>,
     /// Old spelling of `mirrorPercentage`: whole percent.
-    #[serde(alias = "mirror_percent")]
+    #[schemars(range(min = 0, max = 100))]
     pub mirror_percent: Option<u32>,
+    /// Spelling of `mirrorPercent` before Istio 1.1; a field of its own so that the CRD has it, too.
+    #[serde(rename = "mirror_percent")]
+    #[schemars(range(min = 0, max = 100))]
+    pub mirror_percent_old: Option<u32>,
     /// Share of requests that are copied; absent is all.
     pub mirror_percentage: Option<Percent>,
     /// Cross-origin rules.
@@ -111,6 +116,7 @@ pub struct HttpMatch {
     /// Query parameters, all of them.
     pub query_params: Option<std::collections::BTreeMap<String, StringMatch>>,
     /// Port the client addressed.
+    #[schemars(range(min = 1, max = 65535))]
     pub port: Option<i64>,
     /// Labels of the client's pod.
     pub source_labels: Option<StringMap>,
@@ -129,6 +135,7 @@ pub struct HttpRouteDestination {
     /// Where to.
     pub destination: Option<Destination>,
     /// Share; absent beside others is 0.
+    #[schemars(range(min = 0))]
     pub weight: Option<i64>,
     /// Changes to headers for this destination.
     pub headers: Option<Headers>,

@@ -15,6 +15,7 @@ use super::{
         convert::{
             capture::{self, capture},
             labels,
+            scrape::Written,
         },
         field_path::FieldPath,
         findings::Findings,
@@ -70,7 +71,7 @@ pub fn workload(name: Named, pod: &Pod, around: &Surroundings<'_>) -> Workload {
         capture: capture(annotations, &FieldPath::root(), &mut Findings::default()),
         ready: is_ready(pod),
         locality: locality(&labels, around.nodes.get(&node)),
-        scrape: scrape(&annotation, around.mesh.prometheus_merge),
+        scrape: scrape(annotations, around.mesh.prometheus_merge),
         host_network,
         labels,
         node,
@@ -156,15 +157,9 @@ fn locality(pod: &Labels, node: Option<&Labels>) -> Locality {
     }
 }
 
-fn scrape<'a>(annotation: &impl Fn(&str) -> Option<&'a str>, merge: bool) -> Option<Scrape> {
-    if annotation("prometheus.io/scrape") != Some("true") {
-        return None;
-    }
-    Some(Scrape {
-        port: annotation("prometheus.io/port").and_then(|port| port.parse().ok()).unwrap_or(80),
-        path: annotation("prometheus.io/path").filter(|path| !path.is_empty()).unwrap_or("/metrics").into(),
-        merge: merge && annotation("prometheus.istio.io/merge-metrics") != Some("false"),
-    })
+fn scrape(annotations: Option<&BTreeMap<String, String>>, merge: bool) -> Option<Scrape> {
+    let application = Written::of(annotations).application()?;
+    Some(Scrape { port: application.port, path: application.path.into(), merge: merge && application.merge })
 }
 
 #[cfg(test)]

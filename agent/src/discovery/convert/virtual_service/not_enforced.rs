@@ -7,6 +7,12 @@ use super::{
 
 /// Of the object itself.
 pub fn object(from: &spec::VirtualServiceSpec, path: &FieldPath, findings: &mut Findings) {
+    for (index, gateway) in from.gateways.iter().flatten().enumerate() {
+        if gateway != "mesh" {
+            let message = "gateways are not enforced yet: the routes do not act there";
+            findings.warn(&path.key("gateways").index(index), message, "");
+        }
+    }
     for (index, route) in from.tls.iter().flatten().enumerate() {
         let path = path.key("tls").index(index);
         findings.warn(&path, NOT_ENFORCED, "");
@@ -52,6 +58,7 @@ fn ranges(from: &spec::HttpRoute, path: &FieldPath, findings: &mut Findings) {
     };
     let of = |value: &Option<super::super::super::objects::common::Percent>| value.as_ref().and_then(|one| one.value);
     percent(path.key("mirrorPercent"), from.mirror_percent.map(f64::from));
+    percent(path.key("mirror_percent"), from.mirror_percent_old.map(f64::from));
     percent(path.key("mirrorPercentage").key("value"), of(&from.mirror_percentage));
     for (index, mirror) in from.mirrors.iter().flatten().enumerate() {
         percent(path.key("mirrors").index(index).key("percentage").key("value"), of(&mirror.percentage));

@@ -12,11 +12,15 @@ use super::Destination;
 pub struct Redirect {
     /// New path.
     pub uri: Option<String>,
+    /// New text for the matched prefix.
+    pub prefix_rewrite: Option<String>,
     /// New authority.
     pub authority: Option<String>,
     /// New port.
+    #[schemars(range(min = 1, max = 65535))]
     pub port: Option<u32>,
     /// `FROM_PROTOCOL_DEFAULT` or `FROM_REQUEST_PORT`.
+    #[schemars(extend("enum" = ["FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"]))]
     pub derive_port: Option<String>,
     /// New scheme.
     pub scheme: Option<String>,
@@ -28,6 +32,7 @@ pub struct Redirect {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DirectResponse {
     /// Status.
+    #[schemars(range(min = 200, max = 599))]
     pub status: u32,
     /// Body.
     pub body: Option<DirectResponseBody>,
@@ -78,6 +83,7 @@ pub struct RegexRewrite {
 #[serde(rename_all = "camelCase")]
 pub struct Retries {
     /// Tries after the first.
+    #[schemars(range(min = 0))]
     pub attempts: Option<i32>,
     /// Time for each try.
     pub per_try_timeout: Option<Span>,
@@ -105,6 +111,7 @@ pub struct Fault {
 #[serde(rename_all = "camelCase")]
 pub struct FaultDelay {
     /// Old spelling of `percentage`: whole percent.
+    #[schemars(range(min = 0, max = 100))]
     pub percent: Option<i32>,
     /// Share of requests.
     pub percentage: Option<Percent>,
@@ -119,10 +126,12 @@ pub struct FaultDelay {
 #[serde(rename_all = "camelCase")]
 pub struct FaultAbort {
     /// Old spelling of `percentage`: whole percent.
+    #[schemars(range(min = 0, max = 100))]
     pub percent: Option<i32>,
     /// Share of requests.
     pub percentage: Option<Percent>,
     /// HTTP status.
+    #[schemars(range(min = 200, max = 599))]
     pub http_status: Option<i32>,
     /// gRPC status.
     pub grpc_status: Option<String>,
@@ -158,6 +167,7 @@ pub struct CorsPolicy {
     /// May credentials be sent?
     pub allow_credentials: Option<bool>,
     /// `FORWARD` or `IGNORE`.
+    #[schemars(extend("enum" = ["UNSPECIFIED", "FORWARD", "IGNORE"]))]
     pub unmatched_preflights: Option<String>,
 }
 

@@ -28,6 +28,7 @@ pub struct TlsMatch {
     /// Destination networks.
     pub destination_subnets: Option<Vec<String>>,
     /// Port the client addressed.
+    #[schemars(range(min = 1, max = 65535))]
     pub port: Option<i64>,
     /// Labels of the client's pod.
     pub source_labels: Option<StringMap>,
@@ -54,6 +55,7 @@ pub struct L4Match {
     /// Destination networks.
     pub destination_subnets: Option<Vec<String>>,
     /// Port the client addressed.
+    #[schemars(range(min = 1, max = 65535))]
     pub port: Option<i64>,
     /// Network of the client.
     pub source_subnet: Option<String>,
@@ -71,5 +73,6 @@ pub struct RouteDestination {
     /// Where to.
     pub destination: Option<Destination>,
     /// Share; absent beside others is 0.
+    #[schemars(range(min = 0))]
     pub weight: Option<i64>,
 }

@@ -65,6 +65,11 @@ impl TrustBundle {
         &self.0
     }
 
+    /// SHA-256 of each root, hexadecimal: what people compare, and what an agent reports it trusts.
+    pub fn fingerprints(&self) -> Vec<String> {
+        self.0.iter().map(|root| super::xfcc::sha256_hex(root)).collect()
+    }
+
     /// The bundle in the form that rustls verifies with.
     pub(super) fn root_store(&self) -> Result<Arc<RootCertStore>, CaError> {
         let mut store = RootCertStore::empty();

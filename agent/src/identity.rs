@@ -33,13 +33,14 @@ pub use authority::{CaError, CertificateAuthority, MAX_TTL, SignedChain, TrustBu
 pub use error::IdentityError;
 pub use identities::{CertificateStatus, Clock, Config, Identities, Jitter};
 pub use local_ca::{LocalCa, LocalCaError};
+pub use material::CertificateSummary;
 pub use peer::{PeerError, peer_id, refusal};
 pub use remote_ca::{InvalidAddress, RemoteCa, RemoteCaConfig};
 pub use root_file::{Published, RootFile};
 pub use rotation::{Rotation, spawn_rotation};
-pub use signer::{Signer, SignerError};
+pub use signer::{ServerKey, Signer, SignerError};
 pub use signing_request::{RequestError, SigningRequest};
-pub use tls::{ALPN_HTTP, ALPN_SERVER, ALPN_TCP, Purpose};
+pub use tls::{ALPN_HTTP, ALPN_SERVER, ALPN_TCP, Purpose, service_config};
 pub use verify::TrustDomains;
 pub use workload::WorkloadIdentity;
 pub use xfcc::xfcc;

@@ -41,7 +41,7 @@ pub(super) struct Roots {
 }
 
 /// What each source said last.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Said {
     answered: Option<(TrustBundle, SystemTime)>,
     published: Option<TrustBundle>,
@@ -56,7 +56,7 @@ impl Anchors {
     /// Exactly these roots.
     pub(super) fn of(bundle: TrustBundle) -> Result<Arc<Self>, CaError> {
         let anchors = Self::new();
-        anchors.answered(bundle, SystemTime::now())?;
+        anchors.update(|said| said.published = Some(bundle))?;
         Ok(anchors)
     }
 
@@ -67,7 +67,7 @@ impl Anchors {
 
     /// The authority named its roots beside a certificate.
     pub(super) fn answered(&self, bundle: TrustBundle, now: SystemTime) -> Result<(), CaError> {
-        self.update(|said| said.answered = Some((bundle, now)))
+        self.update(|said| said.answered = Some((bundle, now))).map(Self::tell)
     }
 
     /// The control plane published its roots anew. An older answer has nothing to add to that.
@@ -77,20 +77,31 @@ impl Anchors {
             said.answered = said.answered.take().filter(|(_, at)| is_recent(*at));
             said.published = Some(bundle);
         })
+        .map(Self::tell)
     }
 
-    fn update(&self, change: impl FnOnce(&mut Said)) -> Result<(), CaError> {
+    fn tell(changed: Option<Arc<Roots>>) {
+        if let Some(roots) = changed {
+            tracing::info!(roots = ?roots.bundle.fingerprints(), "peers are judged by these roots from now on");
+        }
+    }
+
+    /// Returns the new set if it is another one.
+    fn update(&self, change: impl FnOnce(&mut Said)) -> Result<Option<Arc<Roots>>, CaError> {
         // Nothing panics between the change and its use, so a poisoned lock holds a whole value.
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut said);
-        let Some(bundle) = said.together() else { return Ok(()) };
+        let mut next = said.clone();
+        change(&mut next);
+        let Some(bundle) = next.together() else { return Ok(None) };
         if self.current.load().as_ref().is_some_and(|roots| roots.bundle == bundle) {
-            return Ok(());
+            *said = next;
+            return Ok(None);
         }
-        let roots = Roots::new(bundle)?;
-        tracing::info!(roots = ?roots.bundle.fingerprints(), "peers are judged by these roots from now on");
-        self.current.store(Some(Arc::new(roots)));
-        Ok(())
+        // What cannot be used is forgotten, or it would spoil what comes after it.
+        let roots = Arc::new(Roots::new(bundle)?);
+        *said = next;
+        self.current.store(Some(roots.clone()));
+        Ok(Some(roots))
     }
 }
 
@@ -98,8 +109,7 @@ impl Said {
     /// All roots that somebody vouches for, in a fixed order.
     fn together(&self) -> Option<TrustBundle> {
         let answered = self.answered.iter().flat_map(|(bundle, _)| bundle.roots());
-        let mut all: Vec<_> =
-            self.published.iter().flat_map(TrustBundle::roots).chain(answered).cloned().collect();
+        let mut all: Vec<_> = self.published.iter().flat_map(TrustBundle::roots).chain(answered).cloned().collect();
         all.sort_unstable_by(|a, b| a.as_ref().cmp(b.as_ref()));
         all.dedup();
         TrustBundle::new(all).ok()

@@ -19,8 +19,9 @@ use super::{
     anchors::Anchors,
     authority::{CertificateAuthority, MAX_TTL, TrustBundle},
     error::{IdentityError, SIGN_TIMEOUT},
-    peer, schedule,
+    peer,
     root_file::Published,
+    schedule,
     verify::TrustDomains,
     workload::WorkloadIdentity,
 };

@@ -85,8 +85,7 @@ impl NewRoot {
     /// When the system has no randomness to give.
     pub fn generate(trust_domain: &str, now: SystemTime) -> Result<Self, SignerError> {
         let key = new_key().map_err(|error| ungenerated(CA_KEY, &error))?;
-        let certificate =
-            root_certificate(&key, trust_domain, now).map_err(|error| ungenerated(CA_CERT, &error))?;
+        let certificate = root_certificate(&key, trust_domain, now).map_err(|error| ungenerated(CA_CERT, &error))?;
         Ok(Self { certificate, key: key.serialize_pem() })
     }
 }
@@ -147,6 +146,32 @@ impl TrustBundle {
     /// The roots in PEM, one after the other.
     pub fn to_pem(&self) -> String {
         self.roots().iter().map(|root| certificate_pem(root)).collect()
+    }
+}
+
+/// What a person wants to know of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateSummary {
+    /// Its name.
+    pub subject: String,
+    /// End of its life.
+    pub not_after: SystemTime,
+    /// SHA-256, hexadecimal.
+    pub fingerprint: String,
+}
+
+impl CertificateSummary {
+    /// Reads a certificate.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn read(certificate: &CertificateDer<'_>) -> Result<Self, super::PeerError> {
+        let parsed = peer::parse(certificate)?;
+        Ok(Self {
+            subject: parsed.subject().to_string(),
+            not_after: parsed.validity().not_after.to_datetime().into(),
+            fingerprint: super::xfcc::sha256_hex(certificate),
+        })
     }
 }
 

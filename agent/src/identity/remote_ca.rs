@@ -79,7 +79,9 @@ impl RemoteCa {
             client.unary(request, path, ProstCodec::<CertificateRequest, CertificateResponse>::default()).await
         };
         let answer = tokio::time::timeout(ATTEMPT, attempt).await;
-        answer.map_err(|_elapsed| Status::deadline_exceeded(format!("no answer within {ATTEMPT:?}")))?.map(|answer| answer.into_inner())
+        answer
+            .map_err(|_elapsed| Status::deadline_exceeded(format!("no answer within {ATTEMPT:?}")))?
+            .map(|answer| answer.into_inner())
     }
 
     fn token(&self) -> Result<AsciiMetadataValue, Status> {

@@ -5,6 +5,7 @@
 
 use std::{
     fmt,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -12,17 +13,19 @@ use rcgen::{
     CertificateParams, DistinguishedName, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     PublicKeyData, SanType,
 };
-use rustls_pki_types::{CertificateDer, UnixTime};
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use time::OffsetDateTime;
 use weft_model::identity::SpiffeId;
 
 use super::{
     anchors::Anchors,
     authority::{CaError, MAX_TTL, SignedChain, TrustBundle},
-    material::{CaFiles, Material},
+    material::{self, CaFiles, Material},
     peer::{self, rfc3339},
     request::KeyRequest,
     signing_request::SigningRequest,
+    tls,
     verify::{ServerVerifier, Trust, TrustDomains},
 };
 
@@ -53,9 +56,7 @@ pub enum SignerError {
         not_after: String,
     },
     /// What the authority signs would not be believed by anyone who has its roots.
-    #[error(
-        "certificates signed by ca-cert.pem do not verify: {0}; check cert-chain.pem and root-cert.pem beside it"
-    )]
+    #[error("certificates signed by ca-cert.pem do not verify: {0}; check cert-chain.pem and root-cert.pem beside it")]
     Unverifiable(String),
 }
 
@@ -66,7 +67,16 @@ pub struct Signer {
     certificate: CertificateDer<'static>,
     intermediates: Vec<CertificateDer<'static>>,
     roots: TrustBundle,
+    not_before: OffsetDateTime,
     not_after: OffsetDateTime,
+}
+
+/// What a server shows to clients that know it by DNS names, and until when.
+pub struct ServerKey {
+    /// Chain and key.
+    pub key: Arc<CertifiedKey>,
+    /// End of the leaf's life.
+    pub not_after: SystemTime,
 }
 
 impl Signer {
@@ -76,7 +86,7 @@ impl Signer {
     /// [`SignerError`] names the file and what to do about it.
     pub fn new(files: CaFiles<'_>, trust_domain: &str) -> Result<Self, SignerError> {
         let Material { certificate, key, intermediates, roots } = Material::read(files)?;
-        let malformed = |reason: String| SignerError::Malformed { file: super::material::CA_CERT, reason };
+        let malformed = |reason: String| SignerError::Malformed { file: material::CA_CERT, reason };
         let parsed = peer::parse(&certificate).map_err(|error| malformed(error.to_string()))?;
         if parsed.public_key().raw != key.subject_public_key_info().as_slice() {
             return Err(SignerError::KeyMismatch);
@@ -92,7 +102,7 @@ impl Signer {
         let issuer = Issuer::from_ca_cert_der(&certificate, key).map_err(|error| malformed(error.to_string()))?;
         let roots = TrustBundle::new(roots).map_err(|error| malformed(error.to_string()))?;
         let trust_domain = trust_domain.to_owned();
-        let signer = Self { trust_domain, issuer, certificate, intermediates, roots, not_after };
+        let signer = Self { trust_domain, issuer, certificate, intermediates, roots, not_before, not_after };
         signer.verify_own_work().map_err(SignerError::Unverifiable)?;
         Ok(signer)
     }
@@ -112,9 +122,9 @@ impl Signer {
         &self.trust_domain
     }
 
-    /// End of the signing certificate's life.
-    pub fn not_after(&self) -> SystemTime {
-        self.not_after.into()
+    /// Begin and end of the signing certificate's life.
+    pub fn life(&self) -> (SystemTime, SystemTime) {
+        (self.not_before.into(), self.not_after.into())
     }
 
     /// Signs the key of `request` for `id`, to live for `ttl` from `now` on, [`MAX_TTL`] at most.
@@ -139,21 +149,19 @@ impl Signer {
         self.sign_names(request.key(), vec![SanType::URI(name)], ttl, now).map_err(refused)
     }
 
-    /// Signs a server's certificate for DNS names, by which clients that are not in the mesh know it (the API server
-    /// that calls a webhook, agents that have no identity yet).
+    /// Makes a key for a server and signs it for DNS names, by which clients that are not in the mesh know it (the API
+    /// server that calls a webhook, agents that have no identity yet).
     ///
     /// # Errors
     /// What is wrong with a name, or with the life.
-    pub fn sign_server(
-        &self,
-        key: &KeyPair,
-        names: &[String],
-        ttl: Duration,
-        now: SystemTime,
-    ) -> Result<SignedChain, String> {
-        let name = |name: &String| name.as_str().try_into().map(SanType::DnsName);
-        let names: Result<_, rcgen::Error> = names.iter().map(name).collect();
-        self.sign_names(key, names.map_err(|error| error.to_string())?, ttl, now)
+    pub fn server_key(&self, names: &[String], ttl: Duration, now: SystemTime) -> Result<ServerKey, String> {
+        let names: Result<_, rcgen::Error> =
+            names.iter().map(|name| name.as_str().try_into().map(SanType::DnsName)).collect();
+        let key = material::new_key().map_err(|error| error.to_string())?;
+        let signed = self.sign_names(&key, names.map_err(|error| error.to_string())?, ttl, now)?;
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let key = tls::provider().key_provider.load_private_key(key).map_err(|error| error.to_string())?;
+        Ok(ServerKey { key: Arc::new(CertifiedKey::new(signed.chain, key)), not_after: signed.not_after })
     }
 
     fn sign_names(
@@ -163,7 +171,7 @@ impl Signer {
         ttl: Duration,
         now: SystemTime,
     ) -> Result<SignedChain, String> {
-        let (not_before, not_after) = self.life(ttl, now)?;
+        let (not_before, not_after) = self.leaf_life(ttl, now)?;
         let leaf = leaf_params(names, not_before, not_after).signed_by(key, &self.issuer);
         let mut chain = vec![leaf.map_err(|error| error.to_string())?.der().clone()];
         chain.extend(self.intermediates.iter().cloned());
@@ -171,7 +179,7 @@ impl Signer {
     }
 
     /// Begin and end of a leaf: from a little before now, for [`MAX_TTL`] in all, never beyond the authority's own end.
-    fn life(&self, ttl: Duration, now: SystemTime) -> Result<(OffsetDateTime, OffsetDateTime), String> {
+    fn leaf_life(&self, ttl: Duration, now: SystemTime) -> Result<(OffsetDateTime, OffsetDateTime), String> {
         let now = OffsetDateTime::from(now);
         // Certificates count whole seconds; cutting here keeps the span within the limit after encoding.
         let not_before = (now - CLOCK_SKEW).replace_nanosecond(0).map_err(|error| error.to_string())?;

@@ -43,9 +43,8 @@ impl SigningRequest {
     /// # Errors
     /// [`RequestError`] says what is wrong.
     pub fn from_pem(text: &str) -> Result<Self, RequestError> {
-        let der = CertificateSigningRequestDer::from_pem_slice(text.as_bytes()).map_err(|_no_request| {
-            RequestError::Malformed("it holds no PEM block CERTIFICATE REQUEST".to_owned())
-        })?;
+        let der = CertificateSigningRequestDer::from_pem_slice(text.as_bytes())
+            .map_err(|_no_request| RequestError::Malformed("it holds no PEM block CERTIFICATE REQUEST".to_owned()))?;
         Self::from_der(&der)
     }
 

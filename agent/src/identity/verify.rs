@@ -177,8 +177,10 @@ impl ClientCertVerifier for ClientVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let roots = self.trust.roots()?;
-        let verified =
-            roots.clients.verify_client_cert(leaf, intermediates, now).map_err(|error| untrusted(leaf, None, &error))?;
+        let verified = roots
+            .clients
+            .verify_client_cert(leaf, intermediates, now)
+            .map_err(|error| untrusted(leaf, None, &error))?;
         self.trust.accepted_identity(leaf)?;
         Ok(verified)
     }

@@ -32,7 +32,9 @@ fn foreign_names(file: &Source) -> Vec<Finding> {
     let mut findings = Vec::new();
     for path in paths(&file.lex().code) {
         let owned = OWNED.iter().find(|owned| path.parts.len() > 1 && path.parts[0] == owned.library);
-        let Some(owned) = owned.filter(|owned| !owned.modules.iter().any(|module| is_in(&file.path, module))) else { continue };
+        let Some(owned) = owned.filter(|owned| !owned.modules.iter().any(|module| is_in(&file.path, module))) else {
+            continue;
+        };
         let problem = format!("`{}` is named outside `agent/src/{}`", owned.library, owned.modules.join("`, `"));
         findings.push(Finding {
             path: file.path.clone(),

@@ -81,4 +81,10 @@ fn a_bundle_that_cannot_be_used_leaves_the_last_one() {
     let broken = TrustBundle::new(vec![b"nonsense".to_vec().into()]).unwrap();
     assert!(anchors.answered(broken, SystemTime::now()).is_err());
     assert_eq!(anchors.load().unwrap().bundle.roots(), mesh.ca.roots().roots());
+    let other = Mesh::new();
+    anchors.answered(other.ca.roots().clone(), SystemTime::now()).unwrap();
+    assert!(
+        anchors.load().unwrap().bundle.roots().contains(&other.ca.roots().roots()[0]),
+        "the next good one is taken"
+    );
 }

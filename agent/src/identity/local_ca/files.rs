@@ -18,8 +18,8 @@ use std::{
 };
 
 use super::{
-    LocalCaError,
     super::material::{self, CA_CERT, CA_KEY, CERT_CHAIN, ROOT_CERT},
+    LocalCaError,
 };
 
 const KEY_MODE: u32 = 0o600;

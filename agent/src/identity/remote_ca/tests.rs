@@ -63,6 +63,10 @@ fn a_request_says_for_whom_and_for_how_long() {
     let plain = CertificateRequest { csr: String::new(), validity_duration: -1, metadata: None };
     assert_eq!((plain.impersonated(), plain.ttl()), (None, None));
     // Field numbers are the wire: these bytes are what protoc's code writes for csr = "a", validity_duration = 7.
-    let bytes = prost::Message::encode_to_vec(&CertificateRequest { csr: "a".to_owned(), validity_duration: 7, metadata: None });
+    let bytes = prost::Message::encode_to_vec(&CertificateRequest {
+        csr: "a".to_owned(),
+        validity_duration: 7,
+        metadata: None,
+    });
     assert_eq!(bytes, [0x0a, 1, b'a', 0x18, 7]);
 }

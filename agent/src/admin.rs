@@ -9,6 +9,7 @@
 //! | `/explain?from=&to=` | [`explain::Explanation`]: what would become of a request, and by which rule |
 //! | `/logs?pod=&after=` | [`LogLines`]: a pod's access log |
 //! | `/stats?pod=` | a pod's Istio series, for Prometheus |
+//! | `/trust` | [`Trust`]: the roots that peers are judged by; `weft control` asks before a new one signs |
 //! | `/snapshot` | what the decisions are made from, in short |
 //!
 //! `app` fills [`Admin`] and serves it; `cli` asks. Nothing here changes anything: who may read the socket (mode
@@ -69,6 +70,21 @@ pub struct LogLines {
     pub lines: Vec<Arc<str>>,
     /// Pass it as `after` to get what came since.
     pub next: u64,
+}
+
+/// Whom this node believes (`/trust`).
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Trust {
+    /// SHA-256 of each root, hexadecimal.
+    pub roots: std::collections::BTreeSet<String>,
+}
+
+impl Admin {
+    /// The roots that peers are judged by now.
+    pub fn trust(&self) -> Trust {
+        let roots = self.identities.roots();
+        Trust { roots: roots.iter().flat_map(crate::identity::TrustBundle::fingerprints).collect() }
+    }
 }
 
 /// Where the agent of `node` listens.

@@ -24,7 +24,9 @@ use crate::{
         leftovers::{self, Leftovers},
         manager::{Manager, Outputs, Released, States},
     },
-    identity::{self, Identities, LocalCa, TrustDomains},
+    identity::{
+        self, CertificateAuthority, Identities, LocalCa, Published, RemoteCa, RemoteCaConfig, RootFile, TrustDomains,
+    },
     lifecycle, stats,
     telemetry::{Telemetry, agent::AgentMetrics},
 };
@@ -42,6 +44,10 @@ pub struct Config {
     /// Directory for the local certificate authority and the admin socket; agents of one emulated
     /// cluster share it.
     pub state_dir: PathBuf,
+    /// Who signs certificates.
+    pub ca: CaSource,
+    /// How long they live.
+    pub certificate_ttl: Duration,
     /// Directory of pins on a bpf file system, one for each agent.
     pub bpf_dir: PathBuf,
     /// Worker threads.
@@ -54,6 +60,22 @@ pub struct Config {
     pub drain: Duration,
     /// On a stop, leave capture in place: connections are refused until the next agent takes over.
     pub keep_capture: bool,
+}
+
+/// Who signs this node's certificates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CaSource {
+    /// A directory in the state directory.
+    Local,
+    /// A service that speaks Istio's certificate protocol.
+    Remote {
+        /// `https://host:port`.
+        address: String,
+        /// File with the published roots.
+        root: PathBuf,
+        /// File with the token that proves who asks.
+        token: PathBuf,
+    },
 }
 
 /// Runs an agent until it is told to stop.
@@ -108,6 +130,7 @@ struct Running {
     stop_manager: oneshot::Sender<()>,
     manager: std::thread::JoinHandle<Released>,
     _rotation: identity::Rotation,
+    _roots: Option<RootFile>,
     _discovery: discovery::Handle,
 }
 
@@ -122,7 +145,7 @@ impl Running {
         admin::ensure_free(&socket)?;
         let (drainer, drain) = lifecycle::drain();
         let (wanted, wanted_here) = watch::channel(std::collections::BTreeSet::new());
-        let identities = open_identities(config, &snapshot.borrow().clone(), wanted_here)?;
+        let (identities, roots) = open_identities(config, &snapshot.borrow().clone(), wanted_here)?;
         let rotation = identity::spawn_rotation(identities.clone());
         let (telemetry, metrics) = open_telemetry(config, &snapshot)?;
         let kernel = Arc::new(Kernel::attach(&config.bpf_dir)?);
@@ -159,7 +182,7 @@ impl Running {
         if let Some(address) = config.http_addr {
             pages.serve_tcp(address, drain).await?;
         }
-        Ok(Self { workers, drainer, stop_manager, manager, _rotation: rotation, _discovery: reports })
+        Ok(Self { workers, drainer, stop_manager, manager, _rotation: rotation, _roots: roots, _discovery: reports })
     }
 
     /// Stops in an order that breaks nothing early: no new connections, then the open ones end, then the
@@ -208,15 +231,34 @@ fn open_identities(
     config: &Config,
     snapshot: &Snapshot,
     wanted: watch::Receiver<std::collections::BTreeSet<weft_model::identity::SpiffeId>>,
-) -> anyhow::Result<Arc<Identities>> {
+) -> anyhow::Result<(Arc<Identities>, Option<RootFile>)> {
     let mesh = &snapshot.mesh;
-    let directory = config.state_dir.join("ca");
-    let authority = LocalCa::open_or_create(&directory, &mesh.trust_domain)
-        .with_context(|| format!("cannot open the local certificate authority in {}", directory.display()))?;
-
     let domains = TrustDomains::new(&mesh.trust_domain, mesh.trust_domain_aliases.iter().map(|alias| &**alias));
     let jitter: identity::Jitter = Arc::new(fastrand::f64);
-    Ok(Identities::new(Arc::new(authority), wanted, identity::Config::new(domains, jitter)))
+    let (authority, published, roots) = open_authority(config, &mesh.trust_domain)?;
+    let identities =
+        identity::Config { ttl: config.certificate_ttl, published, ..identity::Config::new(domains, jitter) };
+    Ok((Identities::new(authority, wanted, identities), roots))
+}
+
+/// Who signs, and where its roots are published if they are.
+type Authority = (Arc<dyn CertificateAuthority>, Option<watch::Receiver<Published>>, Option<RootFile>);
+
+fn open_authority(config: &Config, trust_domain: &str) -> anyhow::Result<Authority> {
+    match &config.ca {
+        CaSource::Local => {
+            let directory = config.state_dir.join("ca");
+            let authority = LocalCa::open_or_create(&directory, trust_domain)
+                .with_context(|| format!("cannot open the local certificate authority in {}", directory.display()))?;
+            Ok((Arc::new(authority), None, None))
+        }
+        CaSource::Remote { address, root, token } => {
+            let (published, roots) = RootFile::watch(root.clone());
+            let remote =
+                RemoteCaConfig { address: address.clone(), token: token.clone(), published: published.clone() };
+            Ok((Arc::new(RemoteCa::new(remote)?), Some(published), Some(roots)))
+        }
+    }
 }
 
 fn open_telemetry(

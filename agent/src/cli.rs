@@ -5,10 +5,13 @@
 
 mod agent;
 mod ask;
+mod ca;
 mod check;
 mod cleanup;
 mod client;
 mod crds;
+mod cluster;
+mod control;
 mod explain;
 mod hosts;
 mod log;
@@ -45,6 +48,11 @@ pub struct Cli {
 pub enum Command {
     /// Run the agent of a node: capture its enrolled pods and be the proxy for all of them
     Agent(AgentArgs),
+    /// Run the control plane: certificate authority, webhooks, what is written into the cluster
+    Control(control::Args),
+    /// Show the mesh's root certificates, or change the root
+    #[command(subcommand)]
+    Ca(ca::Command),
     /// Show the pods of each node, how they are captured, and what is wrong
     Status(status::Args),
     /// Show what would become of a request, and which rules decide
@@ -79,9 +87,9 @@ pub struct StateDir {
 }
 
 impl Command {
-    /// Is it the agent, which runs for long and logs what happens?
+    /// Does it run for long, and log what happens?
     pub fn is_agent(&self) -> bool {
-        matches!(self, Self::Agent(_))
+        matches!(self, Self::Agent(_) | Self::Control(_))
     }
 }
 
@@ -92,6 +100,8 @@ impl Command {
 pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Agent(args) => crate::app::run(args.config())?,
+        Command::Control(args) => crate::control::run(args.config())?,
+        Command::Ca(command) => ca::run(&command)?,
         Command::Status(args) => return status::run(&args),
         Command::Explain(args) => explain::run(&args)?,
         Command::Logs(args) => logs::run(&args)?,

@@ -5,16 +5,23 @@
 //! [`CertificateAuthority`] and publishes which identities have a pod here. Which peer may do what is not decided
 //! here (that is policy in `weft_model`), nor is any socket opened.
 
+mod anchors;
 mod authority;
 mod bounded;
+pub mod ca_protocol;
 mod error;
 mod identities;
 mod local_ca;
+pub mod material;
 mod peer;
+mod remote_ca;
 mod request;
+mod root_file;
 mod rotation;
 mod schedule;
 mod sessions;
+mod signer;
+mod signing_request;
 #[cfg(test)]
 mod testing;
 mod tls;
@@ -26,9 +33,14 @@ pub use authority::{CaError, CertificateAuthority, MAX_TTL, SignedChain, TrustBu
 pub use error::IdentityError;
 pub use identities::{CertificateStatus, Clock, Config, Identities, Jitter};
 pub use local_ca::{LocalCa, LocalCaError};
+pub use material::CertificateSummary;
 pub use peer::{PeerError, peer_id, refusal};
+pub use remote_ca::{InvalidAddress, RemoteCa, RemoteCaConfig};
+pub use root_file::{Published, RootFile};
 pub use rotation::{Rotation, spawn_rotation};
-pub use tls::{ALPN_HTTP, ALPN_MUX, ALPN_REQUESTS, ALPN_SERVER, ALPN_TCP, Purpose};
+pub use signer::{ServerKey, Signer, SignerError};
+pub use signing_request::{RequestError, SigningRequest};
+pub use tls::{ALPN_HTTP, ALPN_MUX, ALPN_REQUESTS, ALPN_SERVER, ALPN_TCP, Purpose, service_config};
 pub use verify::TrustDomains;
 pub use workload::WorkloadIdentity;
 pub use xfcc::xfcc;

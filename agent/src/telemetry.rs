@@ -2,8 +2,8 @@
 //!
 //! [`Telemetry`] is the ear of the data plane ([`Observe`]). Each pod has its own series and its own
 //! log, printed on the pod's endpoint ([`Telemetry::pod_page`]) and by `weft logs`
-//! ([`Telemetry::log`]). The agent's own metrics are apart ([`agent`]). Serving pages, and scraping the
-//! application for the merged one, is left to `admin` and `app`.
+//! ([`Telemetry::log`]). The agent's own metrics are apart ([`agent`]), and so are the control plane's
+//! ([`control`]). Serving pages, and scraping the application for the merged one, is left to `admin` and `app`.
 //!
 //! On the hot path an event costs a look-up in a cache of the worker thread (`intern`) and a few
 //! relaxed adds (`series`); labels are formatted when a combination is new. That, and 67 lines that share
@@ -26,6 +26,7 @@ use crate::dataplane::event::{Observe, RequestEvent, TcpClosed, TcpOpened, TcpPr
 
 mod access_log;
 pub mod agent;
+pub mod control;
 mod exposition;
 mod intern;
 mod labels;
@@ -134,6 +135,16 @@ impl Telemetry {
             }
             then(place, line)
         })
+    }
+}
+
+/// Where metrics of the process are kept.
+struct Register<'a>(&'a prometheus::Registry);
+
+impl Register<'_> {
+    fn add<C: prometheus::core::Collector + Clone + 'static>(&self, collector: C) -> Result<C, prometheus::Error> {
+        self.0.register(Box::new(collector.clone()))?;
+        Ok(collector)
     }
 }
 

@@ -55,13 +55,16 @@ pub(super) fn answer(admin: &Admin, is_ending: bool, method: &Method, path: &str
         "/ready" => Ok(ready(admin, is_ending)),
         "/metrics" => Ok(metrics(admin, is_ending)),
         "/status" => Ok(Reply::json(&admin.status(is_ending))),
+        "/trust" => Ok(Reply::json(&admin.trust())),
         "/snapshot" => Ok(Reply::json(&summary::of(&admin.snapshot.borrow().clone()))),
         "/explain" => explain(admin, &query),
         "/logs" => logs(admin, &query),
         "/stats" => pod_here(admin, &query).map(|pod| Reply::metrics(admin.telemetry.render(&pod))),
         _ => Err(Reply::text(
             StatusCode::NOT_FOUND,
-            format!("nothing at {path}; there is /live, /ready, /metrics, /status, /explain, /logs, /stats, /snapshot"),
+            format!(
+                "nothing at {path}; there is /live, /ready, /metrics, /status, /explain, /logs, /stats, /trust, /snapshot"
+            ),
         )),
     };
     found.unwrap_or_else(|refusal| refusal)

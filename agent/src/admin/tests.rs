@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use weft_model::{snapshot::Snapshot, workload::Enrolment};
 
 use super::{
-    BindError, ON_ANOTHER_NODE, answers,
+    BindError, ON_ANOTHER_NODE, Trust, answers,
     fixture::{Desk, proven, sentences},
     route::{Reply, answer},
     socket::BoundSocket,
@@ -182,4 +182,14 @@ async fn the_socket_is_private_and_goes_with_its_owner() {
     drop(socket);
     assert!(path.exists());
     assert!(matches!(BoundSocket::bind(&path), Err(BindError::NotASocket(_))));
+}
+
+#[tokio::test]
+async fn whom_a_node_believes_is_told_by_fingerprints() {
+    let desk = Desk::new(&sentences());
+    assert_eq!(serde_json::from_str::<Trust>(&get(&desk, "/trust").body).unwrap().roots.len(), 0, "nobody yet");
+    desk.issue(&"spiffe://cluster.local/ns/default/sa/a".parse().unwrap()).await;
+    let trust: Trust = serde_json::from_str(&get(&desk, "/trust").body).unwrap();
+    let bundle = desk.admin.identities.roots().unwrap();
+    assert_eq!(trust.roots.into_iter().collect::<Vec<_>>(), bundle.fingerprints());
 }

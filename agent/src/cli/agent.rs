@@ -5,13 +5,23 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum};
 
 use super::StateDir;
-use crate::app;
+use crate::{
+    app::{self, CaSource},
+    identity::MAX_TTL,
+};
 
 /// Root of the agents' pins, where bpf file systems are mounted by convention.
 pub(super) const BPF_ROOT: &str = "/sys/fs/bpf/weft";
 
 /// Threads that an agent may have: the kernel's map of listeners has room for no more.
 const WORKERS_MAX: u16 = 256;
+
+/// The control plane's certificate service, by its name in the cluster.
+const CA_ADDRESS: &str = "https://istiod.istio-system.svc:15012";
+
+/// The longest life of a certificate, seconds ([`MAX_TTL`]).
+const MAX_TTL_SECONDS: u32 = 24 * 60 * 60;
+const _: () = assert!(MAX_TTL.as_secs() == MAX_TTL_SECONDS as u64);
 
 /// Arguments of `weft agent`.
 #[derive(Debug, Args)]
@@ -37,6 +47,22 @@ pub struct AgentArgs {
     /// Where the access log goes besides `weft logs`
     #[arg(long, value_enum, env = "WEFT_ACCESS_LOG", default_value_t = AccessLog::Stdout)]
     pub access_log: AccessLog,
+    /// Who signs certificates: weft control, or whatever speaks Istio's protocol [default: a certificate authority in
+    /// the state folder with --manifests, else https://istiod.istio-system.svc:15012]
+    #[arg(long, value_name = "URL", env = "WEFT_CA_ADDRESS")]
+    pub ca_address: Option<String>,
+    /// File with the roots that the mesh's control plane publishes
+    #[arg(long, value_name = "FILE", env = "WEFT_CA_ROOT", default_value = "/var/run/secrets/istio/root-cert.pem")]
+    pub ca_root: PathBuf,
+    /// File with the token that proves to the certificate authority who asks
+    #[arg(long, value_name = "FILE", env = "WEFT_CA_TOKEN", default_value = "/var/run/secrets/tokens/istio-token")]
+    pub ca_token: PathBuf,
+    /// Sign certificates with a certificate authority in the state folder, also without --manifests
+    #[arg(long, env = "WEFT_LOCAL_CA", conflicts_with = "ca_address")]
+    pub local_ca: bool,
+    /// How long certificates live; a day at most
+    #[arg(long, value_name = "SECONDS", env = "WEFT_CERTIFICATE_TTL", default_value_t = MAX_TTL_SECONDS, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_TTL_SECONDS)))]
+    pub certificate_ttl: u32,
     /// How long open connections may take to end when the agent does
     #[arg(long, value_name = "SECONDS", env = "WEFT_DRAIN_SECONDS", default_value_t = 5)]
     pub drain_seconds: u32,
@@ -58,11 +84,14 @@ impl AgentArgs {
     /// What `app` takes.
     pub fn config(self) -> app::Config {
         let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
+        let ca = self.ca(true);
         let bpf_dir = self.bpf_dir.unwrap_or_else(|| bpf_dir(&self.node));
         app::Config {
             node: self.node.into(),
             manifests: self.manifests,
             state_dir: self.state.state_dir,
+            ca,
+            certificate_ttl: Duration::from_secs(self.certificate_ttl.into()),
             bpf_dir,
             workers: self.workers.map_or_else(cpus, usize::from).clamp(1, usize::from(WORKERS_MAX)),
             http_addr: self.http_addr,
@@ -70,6 +99,16 @@ impl AgentArgs {
             drain: Duration::from_secs(self.drain_seconds.into()),
             keep_capture: self.keep_capture,
         }
+    }
+
+    /// Who signs. A directory of manifests is a mesh without a control plane, unless one is named.
+    fn ca(&self, has_manifests: bool) -> CaSource {
+        let address = match &self.ca_address {
+            Some(address) => address.clone(),
+            None if self.local_ca || has_manifests => return CaSource::Local,
+            None => CA_ADDRESS.to_owned(),
+        };
+        CaSource::Remote { address, root: self.ca_root.clone(), token: self.ca_token.clone() }
     }
 }
 

@@ -16,8 +16,10 @@ use crate::{
         fixture::{Desk, proven, sentences},
         socket_path,
     },
+    app::CaSource,
     discovery::{Problem, Report},
     ebpf::{leftovers, manager::CaptureState},
+    identity::MAX_TTL,
     lifecycle,
 };
 
@@ -41,6 +43,45 @@ fn an_agent_has_its_defaults() {
     assert_eq!(config.workers, std::thread::available_parallelism().unwrap().get());
     assert_eq!(config.drain, Duration::from_secs(5));
     assert!(config.access_log_stdout && !config.keep_capture && config.http_addr.is_none());
+    assert_eq!(config.ca, CaSource::Local, "a directory of manifests is a mesh without a control plane");
+    assert_eq!(config.certificate_ttl, MAX_TTL);
+}
+
+#[test]
+fn an_agent_asks_the_authority_that_it_is_told() {
+    let ca = |args: &[&str]| {
+        let cli = parse(&[&["agent", "--node=n", "--manifests=m"], args].concat())?;
+        let Command::Agent(args) = cli.command else { panic!("another verb") };
+        Ok::<_, clap::Error>(args.config().ca)
+    };
+    let remote = |address: &str, root: &str, token: &str| CaSource::Remote {
+        address: address.to_owned(),
+        root: root.into(),
+        token: token.into(),
+    };
+    let (root, token) = ("/var/run/secrets/istio/root-cert.pem", "/var/run/secrets/tokens/istio-token");
+    assert_eq!(ca(&["--ca-address=https://ca:1"]).unwrap(), remote("https://ca:1", root, token));
+    let told = ["--ca-address=ca:1", "--ca-root=/r", "--ca-token=/t"];
+    assert_eq!(ca(&told).unwrap(), remote("ca:1", "/r", "/t"));
+    assert_eq!(ca(&["--ca-address=ca:1", "--local-ca"]).unwrap_err().kind(), ErrorKind::ArgumentConflict);
+    assert!(parse(&["agent", "--node=n", "--manifests=m", "--certificate-ttl=86401"]).is_err(), "a day at most");
+}
+
+#[test]
+fn a_control_plane_has_its_defaults() {
+    let cli = parse(&["control", "--name=weft-control-x"]).unwrap();
+    assert!(cli.command.is_agent(), "it logs what happens");
+    let Command::Control(args) = cli.command else { panic!("another verb") };
+    let config = args.config();
+    let ports = [config.ca_address, config.webhook_address, config.http_address].map(|address| address.port());
+    assert_eq!(ports, [15012, 15017, 15014]);
+    assert!(config.accounts.contains("istio-system", "weft-agent"));
+    assert_eq!(config.audiences, ["istio-ca"]);
+    assert_eq!(config.rotation, crate::control::ca::rotation::Timing::default());
+    assert_eq!(
+        parse(&["control", "--name=x", "--trusted-node-accounts=weft-agent"]).unwrap_err().kind(),
+        ErrorKind::ValueValidation
+    );
 }
 
 #[test]

@@ -65,6 +65,17 @@ impl TrustBundle {
         &self.0
     }
 
+    /// SHA-256 of each root, hexadecimal: what people compare, and what an agent reports it trusts.
+    pub fn fingerprints(&self) -> Vec<String> {
+        self.0.iter().map(|root| super::xfcc::sha256_hex(root)).collect()
+    }
+
+    /// When the first of them ends; `None` when one cannot be read.
+    pub fn first_end(&self) -> Option<SystemTime> {
+        let end = |root| super::peer::parse(root).ok().map(|root| root.validity().not_after.to_datetime().into());
+        self.0.iter().map(end).min().flatten()
+    }
+
     /// The bundle in the form that rustls verifies with.
     pub(super) fn root_store(&self) -> Result<Arc<RootCertStore>, CaError> {
         let mut store = RootCertStore::empty();

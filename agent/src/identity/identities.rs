@@ -16,9 +16,12 @@ use tokio::sync::watch;
 use weft_model::identity::SpiffeId;
 
 use super::{
-    authority::{CertificateAuthority, MAX_TTL},
+    anchors::Anchors,
+    authority::{CertificateAuthority, MAX_TTL, TrustBundle},
     error::{IdentityError, SIGN_TIMEOUT},
-    peer, schedule,
+    peer,
+    root_file::Published,
+    schedule,
     verify::TrustDomains,
     workload::WorkloadIdentity,
 };
@@ -39,12 +42,14 @@ pub struct Config {
     pub clock: Clock,
     /// Spreads renewals, so that a node does not renew everything in the same second.
     pub jitter: Jitter,
+    /// Roots that a control plane publishes, beside those that come with each certificate.
+    pub published: Option<watch::Receiver<Published>>,
 }
 
 impl Config {
     /// The longest life and the system's clock.
     pub fn new(trust_domains: TrustDomains, jitter: Jitter) -> Self {
-        Self { trust_domains, ttl: MAX_TTL, clock: Arc::new(SystemTime::now), jitter }
+        Self { trust_domains, ttl: MAX_TTL, clock: Arc::new(SystemTime::now), jitter, published: None }
     }
 }
 
@@ -78,6 +83,7 @@ pub struct Identities {
     authority: Arc<dyn CertificateAuthority>,
     wanted: watch::Receiver<BTreeSet<SpiffeId>>,
     config: Config,
+    anchors: Arc<Anchors>,
     /// Swapped as a whole: read per connection, written when a first pod comes or a last pod goes.
     slots: ArcSwap<HashMap<SpiffeId, Arc<Slot>>>,
 }
@@ -129,7 +135,12 @@ impl Identities {
         wanted: watch::Receiver<BTreeSet<SpiffeId>>,
         config: Config,
     ) -> Arc<Self> {
-        Arc::new(Self { authority, wanted, config, slots: ArcSwap::default() })
+        Arc::new(Self { authority, wanted, config, anchors: Anchors::new(), slots: ArcSwap::default() })
+    }
+
+    /// The roots by which peers are judged now; `None` before the first was heard of.
+    pub fn roots(&self) -> Option<TrustBundle> {
+        self.anchors.load().map(|roots| roots.bundle.clone())
     }
 
     /// The certificate of `id`, issued now if need be. Cheap when there is one.
@@ -166,6 +177,20 @@ impl Identities {
     /// The watch of identities wanted here.
     pub(super) fn wanted(&self) -> watch::Receiver<BTreeSet<SpiffeId>> {
         self.wanted.clone()
+    }
+
+    /// The watch of published roots, if there is one.
+    pub(super) fn published(&self) -> Option<watch::Receiver<Published>> {
+        self.config.published.clone()
+    }
+
+    /// Takes published roots into force, for handshakes from now on.
+    pub(super) fn trust(&self, published: &Published) {
+        if let Published::Roots(bundle) = published
+            && let Err(error) = self.anchors.published(bundle.clone(), self.now())
+        {
+            tracing::warn!(%error, "the published roots are not used; those before stay in force");
+        }
     }
 
     pub(super) fn now(&self) -> SystemTime {
@@ -210,7 +235,8 @@ impl Identities {
     async fn issue(&self, slot: &Slot) -> Result<Arc<WorkloadIdentity>, IdentityError> {
         let Config { trust_domains, ttl, .. } = &self.config;
         let asked_at = self.now();
-        let issued = WorkloadIdentity::issue(&*self.authority, &slot.id, trust_domains, *ttl, asked_at);
+        let trust = (trust_domains, &self.anchors);
+        let issued = WorkloadIdentity::issue(&*self.authority, &slot.id, trust, *ttl, asked_at);
         let issued = tokio::time::timeout(SIGN_TIMEOUT, issued)
             .await
             .unwrap_or_else(|_elapsed| Err(IdentityError::Timeout(slot.id.clone())));

@@ -131,6 +131,11 @@ pub(super) fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certi
     Ok(parsed)
 }
 
+/// Whether a certificate names itself as its issuer, as roots do.
+pub(super) fn is_self_issued(certificate: &CertificateDer<'_>) -> bool {
+    parse(certificate).is_ok_and(|certificate| certificate.subject() == certificate.issuer())
+}
+
 /// The one SPIFFE id of a certificate: exactly one URI, which is one. Names of other kinds do not count.
 pub(super) fn identity(certificate: &X509Certificate<'_>) -> Result<SpiffeId, PeerError> {
     let names = certificate.subject_alternative_name().map_err(|error| PeerError::Malformed(error.to_string()))?;

@@ -34,16 +34,32 @@ pub fn spawn_rotation(identities: Arc<Identities>) -> Rotation {
 
 async fn rotate(identities: Arc<Identities>) {
     let mut wanted = identities.wanted();
+    let mut published = identities.published();
     loop {
+        if let Some(published) = &mut published {
+            identities.trust(&published.borrow_and_update());
+        }
         let set = wanted.borrow_and_update().clone();
         identities.keep_only(&set);
-        renew_due(&identities).await;
+        // An authority that hangs must not keep published roots from coming into force.
+        tokio::select! {
+            () = renew_due(&identities) => {}
+            () = changed_if_any(&mut published) => continue,
+        }
         let sleep = tokio::time::sleep(until_next(&identities));
         tokio::select! {
             // Without a sender the last set stays in force: a lost control plane must not cost certificates.
             () = changed(&mut wanted) => {}
+            () = changed_if_any(&mut published) => {}
             () = sleep => {}
         }
+    }
+}
+
+async fn changed_if_any<T>(watch: &mut Option<watch::Receiver<T>>) {
+    match watch {
+        Some(watch) => changed(watch).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 use weft_model::identity::SpiffeId;
 
-use super::{LocalCa, MAX_TTL, TrustDomains, WorkloadIdentity, tls};
+use super::{LocalCa, MAX_TTL, TrustDomains, WorkloadIdentity, anchors::Anchors, tls};
 
 /// The trust domain of the tests.
 pub(super) const DOMAIN: &str = "cluster.local";
@@ -48,7 +48,8 @@ impl Mesh {
     }
 
     pub(super) async fn identity_for(&self, id: &SpiffeId, ttl: Duration, domains: &TrustDomains) -> WorkloadIdentity {
-        WorkloadIdentity::issue(&self.ca, id, domains, ttl, std::time::SystemTime::now()).await.unwrap()
+        let trust = (domains, &Anchors::new());
+        WorkloadIdentity::issue(&self.ca, id, trust, ttl, std::time::SystemTime::now()).await.unwrap()
     }
 
     /// The same authority without its scruples.

@@ -16,7 +16,7 @@ use rustls::{
         CryptoProvider, GetRandomFailed,
         aws_lc_rs::{self, Ticketer, cipher_suite, kx_group},
     },
-    server::{NoServerSessionStorage, ProducesTickets},
+    server::{NoServerSessionStorage, ProducesTickets, ResolvesServerCert},
     sign::{CertifiedKey, SingleCertAndKey},
     ticketer::TicketRotator,
     version::{TLS12, TLS13},
@@ -103,6 +103,19 @@ pub(super) fn server_config(
     config.require_ems = true;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = Arc::new(TicketRotator::new(TICKET_KEY_SECONDS, new_ticket_key)?);
+    Ok(config)
+}
+
+/// How the control plane's own servers speak TLS: clients show tokens, not certificates, so none is asked for.
+///
+/// # Errors
+/// Never in practice: the versions are those of the provider.
+pub fn service_config(key: Arc<dyn ResolvesServerCert>, alpn: &[&[u8]]) -> Result<ServerConfig, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&VERSIONS)?
+        .with_no_client_auth()
+        .with_cert_resolver(key);
+    config.alpn_protocols = owned(alpn);
     Ok(config)
 }
 

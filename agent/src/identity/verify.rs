@@ -1,6 +1,6 @@
 //! The two checks of a peer's certificate during the handshake, one per side.
 //!
-//! Both demand a chain to the mesh's bundle, validity, extended key usage, exactly one SPIFFE id and an accepted
+//! Both demand a chain to the mesh's bundle ([`super::anchors`], as it is at this moment), validity, extended key usage, exactly one SPIFFE id and an accepted
 //! trust domain. The client side also demands the very identity of the workload it dialled, and does so *inside* the
 //! handshake: in TLS 1.3 the client shows its own certificate, and sends its first byte, only after that.
 //! [`super::WorkloadIdentity`] builds them once per certificate.
@@ -8,21 +8,26 @@
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
     client::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_cert_signed_by_trust_anchor,
     },
     crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature},
     server::{
-        ParsedCertificate, VerifierBuilderError, WebPkiClientVerifier,
+        ParsedCertificate,
         danger::{ClientCertVerified, ClientCertVerifier},
     },
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use weft_model::identity::SpiffeId;
 
-use super::{peer, peer::PeerError, tls};
+use super::{
+    anchors::{Anchors, Roots},
+    peer,
+    peer::PeerError,
+    tls,
+};
 
 /// The trust domains whose identities this mesh accepts: its own and its aliases
 /// (Istio's `meshConfig.trustDomain` and `trustDomainAliases`).
@@ -59,14 +64,19 @@ impl fmt::Display for TrustDomains {
 /// What both sides judge by.
 #[derive(Debug)]
 pub(super) struct Trust {
-    roots: Arc<RootCertStore>,
+    anchors: Arc<Anchors>,
     domains: TrustDomains,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl Trust {
-    pub(super) fn new(roots: Arc<RootCertStore>, domains: TrustDomains) -> Arc<Self> {
-        Arc::new(Self { roots, domains, algorithms: tls::provider().signature_verification_algorithms })
+    pub(super) fn new(anchors: Arc<Anchors>, domains: TrustDomains) -> Arc<Self> {
+        Arc::new(Self { anchors, domains, algorithms: tls::provider().signature_verification_algorithms })
+    }
+
+    /// The roots in force. Certificates of ours come with roots, so there are always some when a peer is judged.
+    fn roots(&self) -> Result<Arc<Roots>, Error> {
+        self.anchors.load().ok_or_else(|| Error::General("no roots are known yet".to_owned()))
     }
 
     /// The identity of a leaf whose chain already holds.
@@ -96,8 +106,8 @@ impl ServerVerifier {
     ) -> Result<(), PeerError> {
         ParsedCertificate::try_from(leaf)
             .and_then(|parsed| {
-                let algorithms = self.trust.algorithms.all;
-                verify_server_cert_signed_by_trust_anchor(&parsed, &self.trust.roots, intermediates, now, algorithms)
+                let (roots, algorithms) = (self.trust.roots()?, self.trust.algorithms.all);
+                verify_server_cert_signed_by_trust_anchor(&parsed, &roots.store, intermediates, now, algorithms)
             })
             .map_err(|error| untrusted(leaf, Some(&self.expected), &error))?;
         let actual = self.trust.accepted_identity(leaf)?;
@@ -148,18 +158,7 @@ impl ServerCertVerifier for ServerVerifier {
 /// Judges clients that dial this workload: each must prove an identity; which ones may enter is policy.
 #[derive(Debug)]
 pub(super) struct ClientVerifier {
-    trust: Arc<Trust>,
-    chain: Arc<dyn ClientCertVerifier>,
-}
-
-impl ClientVerifier {
-    pub(super) fn new(trust: Arc<Trust>) -> Result<Self, VerifierBuilderError> {
-        let chain = WebPkiClientVerifier::builder_with_provider(trust.roots.clone(), tls::provider())
-            // Mesh clients have one certificate, so naming our roots would only cost bytes.
-            .clear_root_hint_subjects()
-            .build()?;
-        Ok(Self { trust, chain })
-    }
+    pub(super) trust: Arc<Trust>,
 }
 
 impl ClientCertVerifier for ClientVerifier {
@@ -168,7 +167,7 @@ impl ClientCertVerifier for ClientVerifier {
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.chain.root_hint_subjects()
+        &[]
     }
 
     fn verify_client_cert(
@@ -177,8 +176,11 @@ impl ClientCertVerifier for ClientVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified =
-            self.chain.verify_client_cert(leaf, intermediates, now).map_err(|error| untrusted(leaf, None, &error))?;
+        let roots = self.trust.roots()?;
+        let verified = roots
+            .clients
+            .verify_client_cert(leaf, intermediates, now)
+            .map_err(|error| untrusted(leaf, None, &error))?;
         self.trust.accepted_identity(leaf)?;
         Ok(verified)
     }
@@ -189,7 +191,7 @@ impl ClientCertVerifier for ClientVerifier {
         leaf: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.chain.verify_tls12_signature(message, leaf, signature)
+        verify_tls12_signature(message, leaf, signature, &self.trust.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -198,11 +200,11 @@ impl ClientCertVerifier for ClientVerifier {
         leaf: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.chain.verify_tls13_signature(message, leaf, signature)
+        verify_tls13_signature(message, leaf, signature, &self.trust.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chain.supported_verify_schemes()
+        self.trust.algorithms.supported_schemes()
     }
 }
 

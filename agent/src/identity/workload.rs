@@ -13,6 +13,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use weft_model::identity::SpiffeId;
 
 use super::{
+    anchors::Anchors,
     authority::{CertificateAuthority, SignedChain, TrustBundle},
     bounded::BoundedMap,
     error::IdentityError,
@@ -43,11 +44,11 @@ pub struct WorkloadIdentity {
 
 impl WorkloadIdentity {
     /// Makes a key, has `authority` sign it, and checks the answer as a peer would. `now` is when the life begins
-    /// that rotation measures.
+    /// that rotation measures. Peers are judged by `anchors`, which learn the roots of the answer.
     pub(super) async fn issue(
         authority: &dyn CertificateAuthority,
         id: &SpiffeId,
-        domains: &TrustDomains,
+        (domains, anchors): (&TrustDomains, &Arc<Anchors>),
         ttl: Duration,
         now: SystemTime,
     ) -> Result<Self, IdentityError> {
@@ -58,14 +59,14 @@ impl WorkloadIdentity {
         let signing_key =
             tls::provider().key_provider.load_private_key(key).map_err(|error| unusable(error.to_string()))?;
         let key = CertifiedKey::new(signed.chain.clone(), signing_key);
-        Self::assemble(id, signed, key, domains, now).map_err(unusable)
+        Self::assemble(id, signed, key, (domains, anchors), now).map_err(unusable)
     }
 
     fn assemble(
         id: &SpiffeId,
         signed: SignedChain,
         key: CertifiedKey,
-        domains: &TrustDomains,
+        (domains, anchors): (&TrustDomains, &Arc<Anchors>),
         issued_at: SystemTime,
     ) -> Result<Self, String> {
         let SignedChain { chain, roots: bundle, .. } = signed;
@@ -78,11 +79,16 @@ impl WorkloadIdentity {
             return Err(format!("it is for {actual}"));
         }
         let (not_before, not_after) = (parsed.validity().not_before, parsed.validity().not_after);
-        let trust = Trust::new(bundle.root_store().map_err(|error| error.to_string())?, domains.clone());
+        // By the roots of the answer alone: whatever else is trusted here need not be trusted elsewhere.
+        let answered = Anchors::of(bundle.clone()).map_err(|error| error.to_string())?;
+        ServerVerifier { trust: Trust::new(answered, domains.clone()), expected: id.clone() }
+            .check(leaf, intermediates, UnixTime::now())
+            .map_err(|error| error.to_string())?;
+        anchors.answered(bundle.clone(), issued_at).map_err(|error| error.to_string())?;
+        let trust = Trust::new(anchors.clone(), domains.clone());
         let verifier = ServerVerifier { trust: trust.clone(), expected: id.clone() };
-        verifier.check(leaf, intermediates, UnixTime::now()).map_err(|error| error.to_string())?;
         let resolver = tls::resolver(key);
-        let client_verifier = ClientVerifier::new(trust.clone()).map_err(|error| error.to_string())?;
+        let client_verifier = ClientVerifier { trust: trust.clone() };
         let server = tls::server_config(resolver.clone(), client_verifier).map_err(|error| error.to_string())?;
         let client_base = tls::client_base(resolver, verifier).map_err(|error| error.to_string())?;
         Ok(Self {
@@ -110,7 +116,7 @@ impl WorkloadIdentity {
         &self.chain
     }
 
-    /// The roots that came with the certificate.
+    /// The roots that came with the certificate. Peers are judged by those in force, which may be others by now.
     pub fn bundle(&self) -> &TrustBundle {
         &self.bundle
     }

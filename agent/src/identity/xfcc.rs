@@ -17,7 +17,7 @@ pub fn xfcc(by: &SpiffeId, peer_certificate: &CertificateDer<'_>, peer: &SpiffeI
     format!("By={by};Hash={};Subject=\"\";URI={peer}", sha256_hex(peer_certificate))
 }
 
-fn sha256_hex(data: &[u8]) -> String {
+pub(super) fn sha256_hex(data: &[u8]) -> String {
     // rustls hands out aws-lc-rs's SHA-256 by the cipher suite that uses it.
     let provider = match TLS13_AES_128_GCM_SHA256 {
         SupportedCipherSuite::Tls13(suite) => suite.common.hash_provider,

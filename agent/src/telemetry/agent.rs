@@ -8,11 +8,9 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use prometheus::{
-    Error, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
-};
+use prometheus::{Error, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
-use super::process;
+use super::{Register, process};
 
 /// Direction of a captured connection (label `direction`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,15 +128,6 @@ pub struct ActiveConnection(IntGauge);
 impl Drop for ActiveConnection {
     fn drop(&mut self) {
         self.0.dec();
-    }
-}
-
-struct Register<'a>(&'a Registry);
-
-impl Register<'_> {
-    fn add<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, Error> {
-        self.0.register(Box::new(collector.clone()))?;
-        Ok(collector)
     }
 }
 

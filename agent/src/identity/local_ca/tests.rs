@@ -10,10 +10,16 @@ use std::{
     thread,
 };
 
+use rcgen::{CertificateParams, IsCa, KeyPair, SanType};
+use time::OffsetDateTime;
 use x509_parser::extensions::GeneralName;
 
 use super::*;
-use crate::identity::testing::{DOMAIN, Mesh, Signer, authority_params, id};
+use crate::identity::{
+    MAX_TTL, peer,
+    request::KeyRequest,
+    testing::{DOMAIN, Mesh, Signer, authority_params, id},
+};
 
 fn open(directory: &Path) -> Result<LocalCa, LocalCaError> {
     LocalCa::open_or_create(directory, DOMAIN)

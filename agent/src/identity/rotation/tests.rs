@@ -15,8 +15,9 @@ use weft_model::identity::SpiffeId;
 
 use super::*;
 use crate::identity::{
-    CaError, CertificateAuthority, Config, Purpose, SignedChain,
-    testing::{ClientEnd, Mesh, ServerEnd, domains, handshake, id},
+    CaError, CertificateAuthority, Config, Published, Purpose, SignedChain, Signer, SigningRequest, TrustBundle,
+    material::{CaFiles, NewRoot},
+    testing::{ClientEnd, DOMAIN, Mesh, ServerEnd, domains, handshake, id},
 };
 
 /// An authority that fails some times in between.
@@ -153,4 +154,97 @@ async fn dropping_the_handle_ends_the_task() {
     assert!(weak.upgrade().is_some(), "the task has it");
     drop(rotation);
     until("the task lets go", async || weak.upgrade().is_none()).await;
+}
+
+/// An authority whose root changes.
+#[derive(Debug)]
+struct Changing(std::sync::Mutex<Signer>);
+
+#[async_trait::async_trait]
+impl CertificateAuthority for Changing {
+    async fn sign(
+        &self,
+        csr: CertificateSigningRequestDer<'_>,
+        id: &SpiffeId,
+        ttl: Duration,
+    ) -> Result<SignedChain, CaError> {
+        let request = SigningRequest::from_der(&csr).unwrap();
+        self.0.lock().unwrap().sign(&request, id, ttl, SystemTime::now())
+    }
+}
+
+/// Signs with `root`, and names all of `trusted` as roots.
+fn signer(root: &NewRoot, trusted: &[&NewRoot]) -> Signer {
+    let bundle: String = trusted.iter().map(|root| root.certificate.as_str()).collect();
+    let (certificate, key) = (root.certificate.as_bytes(), root.key.as_bytes());
+    Signer::new(CaFiles { certificate, key, roots: Some(bundle.as_bytes()), chain: None }, DOMAIN).unwrap()
+}
+
+/// One node whose roots are published apart from its certificates, and later than elsewhere.
+struct Heard(watch::Sender<Published>, Node);
+
+fn node_of(authority: &Arc<Changing>, published: &TrustBundle, ttl: Duration, wanted: &[SpiffeId]) -> Heard {
+    let (publish, published) = watch::channel(Published::Roots(published.clone()));
+    let (wanted, receiver) = watch::channel(wanted.iter().cloned().collect());
+    let config = Config { ttl, published: Some(published), ..Config::new(domains(), Arc::new(|| 0.5)) };
+    let identities = Identities::new(authority.clone(), receiver, config);
+    Heard(publish, Node { _rotation: spawn_rotation(identities.clone()), identities, wanted })
+}
+
+#[tokio::test]
+async fn the_root_changes_under_open_and_new_connections() {
+    let ttl = Duration::from_secs(4);
+    let (old, new) = [(); 2].map(|()| NewRoot::generate(DOMAIN, SystemTime::now()).unwrap()).into();
+    let bundle = |roots: &[&NewRoot]| signer(roots[0], roots).roots().clone();
+    let authority = Arc::new(Changing(std::sync::Mutex::new(signer(&old, &[&old]))));
+    let near = node_of(&authority, &bundle(&[&old]), ttl, &[id("caller")]);
+    let far = node_of(&authority, &bundle(&[&old]), ttl, &[id("web")]);
+    let connect = async || {
+        let caller = near.1.identities.get(&id("caller")).await.unwrap();
+        let web = far.1.identities.get(&id("web")).await.unwrap();
+        let (client, server) = handshake(caller.client_config(Purpose::Tcp, &id("web")), web.server_config()).await;
+        (client.expect("the client believes the server"), server.expect("the server believes the client"))
+    };
+    let (mut client, mut server) = connect().await;
+    let mut during = async |time: Duration| {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            connect().await;
+            talk(&mut client, &mut server).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    // Both are trusted: one node hears of it by its file at once, the other with its next certificate.
+    *authority.0.lock().unwrap() = signer(&old, &[&old, &new]);
+    near.0.send_replace(Published::Roots(bundle(&[&old, &new])));
+    during(ttl).await;
+    far.0.send_replace(Published::Roots(bundle(&[&old, &new])));
+    // The new one signs.
+    *authority.0.lock().unwrap() = signer(&new, &[&new, &old]);
+    during(ttl + Duration::from_secs(1)).await;
+    // The old one is dropped, when all that it signed has ended.
+    *authority.0.lock().unwrap() = signer(&new, &[&new]);
+    for node in [&near, &far] {
+        node.0.send_replace(Published::Roots(bundle(&[&new])));
+    }
+    during(Duration::from_millis(500)).await;
+    for node in [&near.1, &far.1] {
+        let trusts_new_only = async || {
+            let roots = node.identities.roots().unwrap();
+            // An answer of before may vouch for the old one a while longer; the next one does not.
+            roots == bundle(&[&new])
+        };
+        until("the old root is forgotten", trusts_new_only).await;
+    }
+    let stranger = node_of(
+        &Arc::new(Changing(std::sync::Mutex::new(signer(&old, &[&old])))),
+        &bundle(&[&old, &new]),
+        ttl,
+        &[id("old")],
+    );
+    let late = stranger.1.identities.get(&id("old")).await.unwrap();
+    let web = far.1.identities.get(&id("web")).await.unwrap();
+    let (_, refused) = handshake(late.client_config(Purpose::Tcp, &id("web")), web.server_config()).await;
+    let refused = refused.expect_err("signed by a root that is not trusted any more");
+    assert!(crate::identity::refusal(&refused).unwrap().to_string().contains("no root of this mesh"));
 }

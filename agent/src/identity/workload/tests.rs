@@ -73,7 +73,8 @@ async fn an_answer_that_peers_would_refuse_is_refused_here() {
     ] {
         let roots = if matches!(fault, Fault::OtherRoots) { &other } else { &mesh }.ca.roots().clone();
         let faulty = Faulty { directory: mesh.directory.path().to_owned(), roots, fault };
-        let error = WorkloadIdentity::issue(&faulty, &id("web"), &domains(), MAX_TTL, SystemTime::now()).await;
+        let trust = (&domains(), &Anchors::new());
+        let error = WorkloadIdentity::issue(&faulty, &id("web"), trust, MAX_TTL, SystemTime::now()).await;
         let message = error.expect_err(words).to_string();
         assert!(message.contains("signed for spiffe://cluster.local/ns/default/sa/web is unusable"), "{message}");
         assert!(message.contains(words), "{fault:?}: {message}");

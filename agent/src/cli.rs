@@ -8,8 +8,10 @@ mod ask;
 mod check;
 mod cleanup;
 mod client;
+mod cluster;
 mod explain;
 mod hosts;
+mod install;
 mod log;
 mod logs;
 mod output;
@@ -17,6 +19,7 @@ mod pod;
 mod stats;
 mod status;
 mod table;
+mod uninstall;
 
 #[cfg(test)]
 mod tests;
@@ -42,6 +45,10 @@ pub struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Install weft on a cluster, or bring it to this version
+    Install(install::Args),
+    /// Remove weft from a cluster
+    Uninstall(uninstall::Args),
     /// Run the agent of a node: capture its enrolled pods and be the proxy for all of them
     Agent(AgentArgs),
     /// Show the pods of each node, how they are captured, and what is wrong
@@ -88,6 +95,8 @@ impl Command {
 /// What went wrong, for a person to read.
 pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Install(args) => return install::run(&args),
+        Command::Uninstall(args) => return uninstall::run(&args),
         Command::Agent(args) => crate::app::run(args.config())?,
         Command::Status(args) => return status::run(&args),
         Command::Explain(args) => explain::run(&args)?,

@@ -14,4 +14,5 @@ pub mod telemetry;
 pub mod stats;
 pub mod admin;
 pub mod app;
+pub mod install;
 pub mod cli;

@@ -46,3 +46,12 @@ pub enum TableOrJson {
     /// For programs.
     Json,
 }
+
+/// Form of objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum YamlOrJson {
+    /// For people, and `kubectl apply -f -`.
+    Yaml,
+    /// For programs.
+    Json,
+}

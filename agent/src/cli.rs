@@ -13,13 +13,17 @@ mod explain;
 mod hosts;
 mod install;
 mod log;
+mod kube_inject;
 mod logs;
+mod mesh;
 mod output;
 mod pod;
 mod stats;
 mod status;
 mod table;
+mod transport;
 mod uninstall;
+mod version;
 
 #[cfg(test)]
 mod tests;
@@ -65,8 +69,10 @@ pub enum Command {
     Check(check::Args),
     /// Remove what an agent that did not end properly left behind
     Cleanup(cleanup::Args),
-    /// Print the version
-    Version,
+    /// Print the versions of this command, the control plane and the agents
+    Version(version::Args),
+    /// Print manifests as they are: there is nothing to inject (for commands written for istioctl)
+    KubeInject(kube_inject::Args),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -105,7 +111,8 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Hosts(args) => hosts::run(&args)?,
         Command::Check(args) => return check::run(&args),
         Command::Cleanup(args) => return cleanup::run(&args),
-        Command::Version => output::print(&format!("weft {}\n", env!("CARGO_PKG_VERSION")))?,
+        Command::Version(args) => return version::run(&args),
+        Command::KubeInject(args) => kube_inject::run(&args)?,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "weft", &mut script);

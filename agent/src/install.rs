@@ -155,6 +155,15 @@ pub async fn server_version(client: &Client) -> anyhow::Result<String> {
     Ok(info.git_version)
 }
 
+/// Objects in weft's place that are somebody else's, such as Istio's control plane.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn foreign(client: &Client) -> anyhow::Result<Vec<String>> {
+    let manifests = manifests::manifests(&Options::default())?;
+    Ok(Survey::of(client, &manifests).await?.foreign().map(str::to_owned).collect())
+}
+
 /// Image of the agents that are installed.
 ///
 /// # Errors
@@ -166,6 +175,9 @@ pub async fn installed_image(client: &Client) -> anyhow::Result<Option<String>> 
     let pod = found.and_then(|agents| agents.spec?.template.spec);
     Ok(pod.and_then(|pod| pod.containers.into_iter().next()?.image))
 }
+
+/// The control plane's Deployment, in [`SYSTEM_NAMESPACE`].
+pub const CONTROL: &str = "weft-control";
 
 /// The agents' DaemonSet, in [`SYSTEM_NAMESPACE`].
 pub const AGENTS: &str = "weft-agent";

@@ -103,7 +103,7 @@ pub(super) fn print(options: &Options, form: YamlOrJson) -> anyhow::Result<Strin
         }
         YamlOrJson::Json => {
             let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects});
-            Ok(serde_json::to_string_pretty(&list)? + "\n")
+            form.data(&list)
         }
     }
 }

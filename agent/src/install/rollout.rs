@@ -29,7 +29,7 @@ const PODS_MAX: u32 = 500;
 const EVENTS_MAX: u32 = 100;
 
 /// State of one workload.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Rollout {
     /// Its controller has seen its present form.
     pub is_observed: bool,

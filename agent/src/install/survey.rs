@@ -54,17 +54,18 @@ impl Survey {
         self.found.iter().filter(|(_, found)| found.is_ending).map(|(title, _)| title.as_str())
     }
 
+    /// Titles of objects in weft's place that are somebody else's.
+    pub(super) fn foreign(&self) -> impl Iterator<Item = &str> {
+        let foreign = self.found.iter().filter(|(_, found)| !found.is_ours && !found.may_be_shared());
+        foreign.map(|(title, _)| title.as_str())
+    }
+
     /// Istio's own control plane has the same names: two cannot be in one namespace.
     ///
     /// # Errors
     /// When there is something that weft would have to take from its owner.
     pub(super) fn refuse_foreign(&self, force: bool) -> anyhow::Result<()> {
-        let foreign: Vec<&str> = self
-            .found
-            .iter()
-            .filter(|(_, found)| !found.is_ours && !found.may_be_shared())
-            .map(|(title, _)| title.as_str())
-            .collect();
+        let foreign: Vec<&str> = self.foreign().collect();
         if foreign.is_empty() || force {
             return Ok(());
         }

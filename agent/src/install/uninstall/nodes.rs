@@ -13,7 +13,7 @@ use kube::{
     Api,
     api::{Patch, PatchParams},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::delete::Deleter;
@@ -94,7 +94,7 @@ pub(super) fn round(name: &str, work: &str, installed: Option<&DaemonSet>) -> an
         pod["imagePullSecrets"] = serde_json::to_value(secrets)?;
     }
     for volume in pod["volumes"].as_array_mut().into_iter().flatten() {
-        let theirs = template.volumes.iter().flatten().find(|theirs| volume["name"] == Value::from(&*theirs.name));
+        let theirs = template.volumes.iter().flatten().find(|theirs| volume["name"] == &*theirs.name);
         let is_cni = volume["name"].as_str().is_some_and(|name| name.starts_with("cni-"));
         if let Some(path) = theirs.and_then(|theirs| theirs.host_path.as_ref()).filter(|_| is_cni) {
             volume["hostPath"]["path"] = path.path.as_str().into();

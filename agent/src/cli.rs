@@ -9,18 +9,24 @@ mod ca;
 mod check;
 mod cleanup;
 mod client;
-mod crds;
 mod cluster;
 mod control;
+mod crds;
 mod explain;
 mod hosts;
+mod install;
 mod log;
+mod kube_inject;
 mod logs;
+mod mesh;
 mod output;
 mod pod;
 mod stats;
 mod status;
 mod table;
+mod transport;
+mod uninstall;
+mod version;
 
 #[cfg(test)]
 mod tests;
@@ -46,6 +52,10 @@ pub struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Install weft on a cluster, or bring it to this version
+    Install(install::Args),
+    /// Remove weft from a cluster
+    Uninstall(uninstall::Args),
     /// Run the agent of a node: capture its enrolled pods and be the proxy for all of them
     Agent(AgentArgs),
     /// Run the control plane: certificate authority, webhooks, what is written into the cluster
@@ -69,8 +79,10 @@ pub enum Command {
     Crds(crds::Args),
     /// Remove what an agent that did not end properly left behind
     Cleanup(cleanup::Args),
-    /// Print the version
-    Version,
+    /// Print the versions of this command, the control plane and the agents
+    Version(version::Args),
+    /// Print manifests as they are: there is nothing to inject (for commands written for istioctl)
+    KubeInject(kube_inject::Args),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -99,6 +111,8 @@ impl Command {
 /// What went wrong, for a person to read.
 pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Install(args) => return install::run(&args),
+        Command::Uninstall(args) => return uninstall::run(&args),
         Command::Agent(args) => crate::app::run(args.config())?,
         Command::Control(args) => crate::control::run(args.config())?,
         Command::Ca(command) => ca::run(&command)?,
@@ -110,7 +124,8 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(args) => return check::run(&args),
         Command::Crds(args) => crds::run(&args)?,
         Command::Cleanup(args) => return cleanup::run(&args),
-        Command::Version => output::print(&format!("weft {}\n", env!("CARGO_PKG_VERSION")))?,
+        Command::Version(args) => return version::run(&args),
+        Command::KubeInject(args) => kube_inject::run(&args)?,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "weft", &mut script);

@@ -3,8 +3,11 @@
 //! Discovery, control, installer and command line all ask here for a client, so that a kubeconfig means the same
 //! everywhere and an unreachable server is explained once. What is read from it is theirs.
 
+mod failure;
+
 use std::path::PathBuf;
 
+pub use failure::{failure, is_absent, is_passing};
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},

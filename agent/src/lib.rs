@@ -15,4 +15,5 @@ pub mod stats;
 pub mod admin;
 pub mod app;
 pub mod control;
+pub mod install;
 pub mod cli;

@@ -1,18 +1,30 @@
-//! `weft check`: what this machine offers, or what is wrong with a directory of manifests.
+//! `weft check`: can weft run on the cluster, and is all well with it? Or: what this machine offers, or what is wrong with
+//! a directory of manifests.
 
+mod cluster;
 mod machine;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use super::{output, status, table::Table};
+use super::{ask, cluster::ClusterArgs, output, status, table::Table};
 use crate::{admin::status::problems, discovery};
 
 /// Arguments of `weft check`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Without --machine and --manifests the cluster is checked, when there is a kubeconfig, else the \
+    machine.\nExit codes: 0 nothing that is needed is missing, 1 something is, 2 wrong usage.")]
 pub struct Args {
-    /// Check this directory of manifests instead of the machine
+    /// Check this directory of manifests
     #[arg(long, value_name = "DIR")]
     pub manifests: Option<PathBuf>,
+    /// Check this machine: its kernel and what it allows
+    #[arg(long, conflicts_with = "manifests")]
+    pub machine: bool,
+    /// Check the cluster only for what an installation needs
+    #[arg(long, conflicts_with_all = ["manifests", "machine"])]
+    pub pre: bool,
+    #[command(flatten)]
+    cluster: ClusterArgs,
 }
 
 /// How a check went.
@@ -44,7 +56,8 @@ pub(super) struct Row {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (text, is_fine) = match &args.manifests {
         Some(directory) => manifests(&discovery::check_dir(directory)),
-        None => render(&machine::rows()),
+        None if args.machine || !(args.pre || args.cluster.is_known()) => render(&machine::rows()),
+        None => render(&ask::block_on(cluster::rows(&args.cluster, args.pre))?),
     };
     output::print(&text)?;
     Ok(if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })

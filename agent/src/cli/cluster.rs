@@ -19,6 +19,13 @@ pub struct ClusterArgs {
 }
 
 impl ClusterArgs {
+    /// Does anything on this machine say where a cluster is?
+    pub(super) fn is_known(&self) -> bool {
+        let is_set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let usual = || is_set("HOME").is_some_and(|home| PathBuf::from(home).join(".kube/config").exists());
+        self.kubeconfig.is_some() || self.context.is_some() || is_set("KUBECONFIG").is_some() || usual()
+    }
+
     /// A client for it.
     ///
     /// # Errors

@@ -5,9 +5,10 @@ use std::fmt::Write;
 use anyhow::Context;
 
 use super::{
-    StateDir, ask, client,
-    output::{self, TextOrJson},
-    pod::{self, Namespace},
+    ask, client,
+    mesh::{Mesh, Where},
+    output::{self, TextForm},
+    pod::Namespace,
 };
 use crate::admin::explain::{Destination, Endpoint, Explanation, Outcome, Route};
 
@@ -32,10 +33,10 @@ pub struct Args {
     #[arg(long)]
     pub tcp: bool,
     /// Form of the report
-    #[arg(short, long, value_enum, default_value_t = TextOrJson::Text)]
-    pub output: TextOrJson,
+    #[arg(short, long, value_enum, default_value_t = TextForm::Text)]
+    pub output: TextForm,
     #[command(flatten)]
-    state: StateDir,
+    mesh: Where,
 }
 
 fn header(text: &str) -> Result<String, String> {
@@ -46,44 +47,38 @@ fn header(text: &str) -> Result<String, String> {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let from = pod::qualify(&args.from, args.namespace.namespace.as_deref())?;
     let method = args.method.to_ascii_uppercase();
-    let mut parameters = vec![("from", from.as_str()), ("to", &args.to), ("method", &method)];
-    parameters.extend(args.headers.iter().map(|header| ("header", header.as_str())));
-    if args.tcp {
-        parameters.push(("tcp", "true"));
-    }
-    let page = client::page("/explain", parameters);
     let explanation = ask::block_on(async {
-        let agents = client::agents(&args.state.state_dir)?;
-        ask_all(&agents, &page).await
+        let mesh = args.mesh.find().await?;
+        let from = mesh.pod(&args.from, args.namespace.namespace.as_deref())?;
+        let mut parameters = vec![("from", from.as_str()), ("to", &args.to), ("method", &method)];
+        parameters.extend(args.headers.iter().map(|header| ("header", header.as_str())));
+        if args.tcp {
+            parameters.push(("tcp", "true"));
+        }
+        ask_all(&mesh, &from, &client::page("/explain", parameters)).await
     })?;
-    match args.output {
-        TextOrJson::Json => output::print(&(serde_json::to_string_pretty(&explanation)? + "\n")),
-        TextOrJson::Text => output::print(&render(&explanation)),
+    match args.output.data(&explanation)? {
+        Some(data) => output::print(&data),
+        None => output::print(&render(&explanation)),
     }
 }
 
-/// Every agent knows the whole world; the source's own decides in truth, so its word is preferred.
-async fn ask_all(agents: &[client::Agent], page: &str) -> anyhow::Result<Explanation> {
-    let mut other = None;
-    let mut refusals = Vec::new();
-    for agent in agents {
-        match agent.get(page).await {
-            Ok(answer) if answer.status.is_success() => {
-                let explanation: Explanation = serde_json::from_str(&answer.body)
-                    .with_context(|| format!("the agent of node {} is of another version", agent.node))?;
-                if explanation.source.node == explanation.answered_by {
-                    return Ok(explanation);
-                }
-                other.get_or_insert(explanation);
-            }
-            Ok(answer) => refusals.push(answer.body.trim_end().to_owned()),
-            Err(error) => refusals.push(format!("{error:#}")),
-        }
+/// On a cluster the agent of the source's node is asked. On one machine every agent is: they share a world, and if the
+/// source's own does not run, another one's word is better than none.
+async fn ask_all(mesh: &Mesh, from: &str, page: &str) -> anyhow::Result<Explanation> {
+    if mesh.cluster.is_some() {
+        let (agent, body) = mesh.ask_pods_agent(from, page).await?;
+        return serde_json::from_str(&body)
+            .with_context(|| format!("the agent of node {} is of another version", agent.node));
     }
+    let said = mesh.ask_all(page).await.parsed::<Explanation>()?;
+    let mut refusals: Vec<String> = said.refusals.into_iter().map(|(_, words)| words).chain(said.silent).collect();
     refusals.dedup();
-    other.ok_or_else(|| anyhow::anyhow!("{}", refusals.join("; ")))
+    let mut explanations: Vec<Explanation> = said.answers.into_iter().map(|(_, explanation)| explanation).collect();
+    // The source's own decides in truth.
+    explanations.sort_by_key(|one| one.source.node != one.answered_by);
+    explanations.into_iter().next().ok_or_else(|| anyhow::anyhow!("{}", refusals.join("; ")))
 }
 
 /// The report.

@@ -5,10 +5,11 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::{
-    StateDir, ask, client,
-    client::Agent,
+    ask,
+    client::{self, Agent},
+    mesh::Where,
     output,
-    pod::{self, Namespace},
+    pod::Namespace,
 };
 use crate::admin::LogLines;
 
@@ -26,14 +27,14 @@ pub struct Args {
     #[arg(short, long)]
     pub follow: bool,
     #[command(flatten)]
-    state: StateDir,
+    mesh: Where,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let pod = pod::qualify(&args.pod, args.namespace.namespace.as_deref())?;
     ask::block_on(async {
-        let agents = client::agents(&args.state.state_dir)?;
-        let (agent, first) = client::ask_pods_agent(&agents, &page(&pod, 0)).await?;
+        let mesh = args.mesh.find().await?;
+        let pod = mesh.pod(&args.pod, args.namespace.namespace.as_deref())?;
+        let (agent, first) = mesh.ask_pods_agent(&pod, &page(&pod, 0)).await?;
         let mut next = show(&first)?;
         if !args.follow {
             return Ok(());

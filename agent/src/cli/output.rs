@@ -6,6 +6,7 @@ use std::{
 };
 
 use clap::ValueEnum;
+use serde::Serialize;
 
 /// Writes a report. A closed pipe is an error that `main` takes for the end.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
@@ -31,27 +32,74 @@ pub(super) fn duration(seconds: f64) -> String {
 
 /// Form of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum TextOrJson {
+pub enum TextForm {
     /// For people.
     Text,
     /// For programs.
     Json,
+    /// For both.
+    Yaml,
 }
 
 /// Form of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum TableOrJson {
-    /// For people.
+pub enum ListForm {
+    /// For people, on a terminal of 100 columns.
     Table,
+    /// With more columns.
+    Wide,
+    /// For programs.
+    Json,
+    /// For both.
+    Yaml,
+}
+
+/// Form of objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum YamlOrJson {
+    /// For people, and `kubectl apply -f -`.
+    Yaml,
     /// For programs.
     Json,
 }
 
-/// Form of an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum YamlOrJson {
-    /// For people and programs.
-    Yaml,
-    /// For programs.
-    Json,
+impl TextForm {
+    /// The data in this form; `None`: people want text.
+    ///
+    /// # Errors
+    /// When it cannot be written so, which no data of ours is.
+    pub(super) fn data(self, data: &impl Serialize) -> anyhow::Result<Option<String>> {
+        match self {
+            Self::Text => Ok(None),
+            Self::Json => YamlOrJson::Json.data(data).map(Some),
+            Self::Yaml => YamlOrJson::Yaml.data(data).map(Some),
+        }
+    }
+}
+
+impl ListForm {
+    /// As above.
+    ///
+    /// # Errors
+    /// As above.
+    pub(super) fn data(self, data: &impl Serialize) -> anyhow::Result<Option<String>> {
+        match self {
+            Self::Table | Self::Wide => Ok(None),
+            Self::Json => TextForm::Json.data(data),
+            Self::Yaml => TextForm::Yaml.data(data),
+        }
+    }
+}
+
+impl YamlOrJson {
+    /// The data in this form.
+    ///
+    /// # Errors
+    /// As above.
+    pub(super) fn data(self, data: &impl Serialize) -> anyhow::Result<String> {
+        Ok(match self {
+            Self::Json => serde_json::to_string_pretty(data)? + "\n",
+            Self::Yaml => serde_yaml_ng::to_string(data)?,
+        })
+    }
 }

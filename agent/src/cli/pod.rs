@@ -7,16 +7,16 @@ const DEFAULT_NAMESPACE: &str = "default";
 /// A namespace given apart.
 #[derive(Clone, Debug, Args)]
 pub struct Namespace {
-    /// Namespace of the pod [default: default]
+    /// Namespace of what is named [default: the context's, else default]
     #[arg(short, long, value_name = "NAMESPACE", env = "WEFT_NAMESPACE")]
     pub namespace: Option<String>,
 }
 
-/// The pod as agents spell it: `namespace/name`.
+/// The pod as agents spell it: `namespace/name`; `usual` is the namespace where nobody says which.
 ///
 /// # Errors
 /// When two namespaces are named, or what is named is no pod.
-pub(super) fn qualify(text: &str, namespace: Option<&str>) -> anyhow::Result<String> {
+pub(super) fn qualify(text: &str, namespace: Option<&str>, usual: Option<&str>) -> anyhow::Result<String> {
     let wrong = || anyhow::anyhow!("{text:?} is no pod: write a name, pod/name or namespace/name");
     let text = ["pod/", "pods/", "po/"].iter().find_map(|kind| text.strip_prefix(kind)).unwrap_or(text);
     let (own, name) = match text.split_once('/') {
@@ -30,6 +30,6 @@ pub(super) fn qualify(text: &str, namespace: Option<&str>) -> anyhow::Result<Str
         (Some(own), Some(other)) if own != other => {
             anyhow::bail!("pod {text} is in namespace {own}, but --namespace says {other}: leave one out")
         }
-        (own, other) => Ok(format!("{}/{name}", own.or(other).unwrap_or(DEFAULT_NAMESPACE))),
+        (own, other) => Ok(format!("{}/{name}", own.or(other).or(usual).unwrap_or(DEFAULT_NAMESPACE))),
     }
 }

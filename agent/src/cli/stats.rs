@@ -1,9 +1,6 @@
 //! `weft stats`: a pod's metrics as Prometheus reads them.
 
-use super::{
-    StateDir, ask, client, output,
-    pod::{self, Namespace},
-};
+use super::{ask, client, mesh::Where, output, pod::Namespace};
 
 /// Arguments of `weft stats`.
 #[derive(Debug, clap::Args)]
@@ -13,14 +10,14 @@ pub struct Args {
     #[command(flatten)]
     namespace: Namespace,
     #[command(flatten)]
-    state: StateDir,
+    mesh: Where,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let pod = pod::qualify(&args.pod, args.namespace.namespace.as_deref())?;
     let page = ask::block_on(async {
-        let agents = client::agents(&args.state.state_dir)?;
-        client::ask_pods_agent(&agents, &client::page("/stats", [("pod", pod.as_str())])).await
+        let mesh = args.mesh.find().await?;
+        let pod = mesh.pod(&args.pod, args.namespace.namespace.as_deref())?;
+        mesh.ask_pods_agent(&pod, &client::page("/stats", [("pod", pod.as_str())])).await
     })?;
     output::print(&page.1)
 }

@@ -13,5 +13,6 @@ pub mod ebpf;
 pub mod telemetry;
 pub mod stats;
 pub mod admin;
+pub mod cni;
 pub mod app;
 pub mod cli;

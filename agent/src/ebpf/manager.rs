@@ -4,14 +4,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tokio::sync::{mpsc, watch};
 use weft_model::{
     identity::SpiffeId,
     snapshot::Snapshot,
-    workload::{Enrolment, Named, Workload},
+    workload::{Named, Workload},
 };
 
 use super::{
@@ -30,6 +30,10 @@ use crate::{
 const RETRY: Duration = Duration::from_secs(2);
 const PROVE: Duration = Duration::from_secs(60);
 
+/// How long pods that an earlier agent captured stay refused because one of them may be an enrolled pod whose namespace
+/// is not known yet.
+const STRANGERS: Duration = Duration::from_secs(60);
+
 /// What is known of a pod's capture.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
@@ -38,6 +42,8 @@ pub enum CaptureState {
     Proven {
         /// When it was last proven.
         at: SystemTime,
+        /// Cookie of the namespace that is captured: a pod that follows under the same name has another one.
+        netns: u64,
     },
     /// Captured, but the probe did not come through.
     Unproven {
@@ -135,11 +141,12 @@ impl Manager {
         let mut stop = std::pin::pin!(stop);
         let mut retry = tokio::time::interval(RETRY);
         let mut prove = tokio::time::interval(PROVE);
+        let started = Instant::now();
         let mut first = true;
         loop {
             let snapshot = snapshots.borrow_and_update().clone();
             self.follow(&snapshot);
-            if first && snapshot.version > 0 {
+            if first && snapshot.version > 0 && (knows_places(&self.node, &snapshot) || started.elapsed() > STRANGERS) {
                 self.forget_strangers();
                 first = false;
             }
@@ -155,12 +162,9 @@ impl Manager {
 
     /// Brings the kernel in step with one snapshot.
     fn follow(&mut self, snapshot: &Snapshot) {
-        let wanted: HashMap<&Named, &Arc<Workload>> = snapshot
-            .workloads
-            .values()
-            .filter(|workload| workload.node == self.node && matches!(workload.enrolment, Enrolment::Enrolled))
-            .map(|workload| (&workload.pod, workload))
-            .collect();
+        let node = self.node.clone();
+        let wanted: HashMap<&Named, &Arc<Workload>> =
+            wanted(&node, snapshot).map(|workload| (&workload.pod, workload)).collect();
         let gone: Vec<Named> = self
             .captured
             .iter()
@@ -185,8 +189,8 @@ impl Manager {
 
     /// Notes whose namespaces are changed, before they are: an agent that is killed cannot do so after.
     fn write_down<'a>(&mut self, wanted: impl Iterator<Item = &'a Arc<Workload>>) {
-        let released = self.lingering.iter().map(|captured| captured.pod.leftover());
-        self.leftovers.keep(wanted.filter_map(|workload| Leftover::of(workload)).chain(released).collect());
+        let changed = self.captured.values().chain(&self.lingering).map(|captured| captured.pod.leftover());
+        self.leftovers.keep(wanted.filter_map(|workload| Leftover::of(workload)).chain(changed).collect());
     }
 
     /// Identities of the pods that are captured, and of those that left and still have connections.
@@ -339,6 +343,16 @@ impl Manager {
         let routes = self.lingering.drain(..).map(|captured| captured.pod).collect();
         Released { kernel: Some(self.kernel.clone()), routes, leftovers: Some(self.leftovers) }
     }
+}
+
+/// The pods to capture.
+fn wanted<'a>(node: &'a str, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a Arc<Workload>> {
+    snapshot.workloads.values().filter(move |workload| &*workload.node == node && workload.is_enrolled())
+}
+
+/// Is it known where all enrolled pods are? Else a namespace that an earlier agent captured may be one of theirs.
+fn knows_places(node: &str, snapshot: &Snapshot) -> bool {
+    wanted(node, snapshot).all(|workload| workload.capture.netns.is_some())
 }
 
 /// What remains after all pods were released: connections that still run need their routes.

@@ -56,7 +56,7 @@ impl CapturedPod {
     /// # Errors
     /// What is missing or refused, naming the namespace.
     pub fn prepare(workload: &Workload, workers: usize) -> Result<Prepared, EbpfError> {
-        let name = workload.capture.netns.as_deref().unwrap_or_default();
+        let name = workload.capture.netns.as_deref().ok_or(EbpfError::NoNetns)?;
         let failed = |source| EbpfError::Netns { netns: name.into(), source };
         let netns = Netns::open(name).map_err(failed)?;
         let found = routes::addresses(&netns).map_err(failed)?;

@@ -27,7 +27,7 @@ pub fn prove(netns: &Netns, capture: &Capture) -> CaptureState {
         };
     }
     match netns.enter(|| ask(PROBE_ADDRESS)) {
-        Ok(Ok(())) => CaptureState::Proven { at: SystemTime::now() },
+        Ok(Ok(())) => CaptureState::Proven { at: SystemTime::now(), netns: netns.cookie() },
         Ok(Err(error)) | Err(error) => CaptureState::Unproven { reason: format!("the probe failed: {error}") },
     }
 }

@@ -8,6 +8,12 @@
 
 pub mod cgroup;
 pub mod finder;
+pub mod install;
+pub mod known;
+pub mod message;
+pub mod plugin;
 pub mod process;
 pub mod registry;
 pub mod scan;
+pub mod server;
+pub mod verdict;

@@ -30,6 +30,8 @@ use crate::{
 pub struct TestWorld {
     /// Mesh settings.
     pub mesh: MeshConfig,
+    /// Namespaces whose pods are, or are not, enrolled.
+    pub namespaces: BTreeMap<Arc<str>, bool>,
     /// Pods.
     pub pods: Vec<Workload>,
     /// Services with the labels their endpoints carry.
@@ -143,6 +145,7 @@ impl TestWorld {
         World {
             version: 1,
             mesh: self.mesh.clone(),
+            namespaces: self.namespaces.clone(),
             services: services.collect(),
             workloads,
             virtual_services: arcs(&self.virtual_services),

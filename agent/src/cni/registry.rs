@@ -50,25 +50,25 @@ impl Registry {
         Self { places, entries: Arc::default() }
     }
 
-    /// A runtime has made a sandbox for the pod: that is where it is, whatever was known before. Returns the namespace.
+    /// A runtime has made a sandbox for the pod: that is where it is, whatever was known before.
     ///
     /// # Errors
-    /// When the path is no namespace, or there are too many pods.
-    pub fn add(&self, uid: &str, container: &str, netns: &Path, addresses: Vec<IpAddr>) -> io::Result<Netns> {
-        let opened = Netns::open(&netns.to_string_lossy())?;
+    /// When the path leads nowhere, or there are too many pods.
+    pub fn add(&self, uid: &str, container: &str, netns: &Path, addresses: Vec<IpAddr>) -> io::Result<()> {
         let id = NetnsId::at(netns)?;
         let container = Some(container.to_owned());
-        self.set(&mut self.entries(), uid, netns, id, container, addresses).map_err(io::Error::other)?;
-        Ok(opened)
+        self.set(&mut self.entries(), uid, netns, id, container, addresses).map_err(io::Error::other)
     }
 
     /// A sandbox has ended. The call may come late, or twice, when the pod has another one already.
-    pub fn delete(&self, uid: &str, container: &str) {
-        let mut entries = self.entries();
-        if entries.get(uid).is_some_and(|entry| entry.container.as_deref() == Some(container)) {
-            entries.remove(uid);
-            self.places.remove(uid);
-        }
+    pub fn delete(&self, container: &str) {
+        self.entries().retain(|uid, entry| {
+            let is_it = entry.container.as_deref() == Some(container);
+            if is_it {
+                self.places.remove(uid);
+            }
+            !is_it
+        });
     }
 
     /// What a look through /proc has found. A place that is still current is left as it is.

@@ -52,11 +52,11 @@ fn a_late_call_about_an_earlier_sandbox_changes_nothing() {
     desk.add("u1", "first");
     let second = desk.add("u1", "second");
     assert_eq!(desk.place("u1").as_deref(), Some(&*second));
-    desk.registry.delete("u1", "first");
+    desk.registry.delete("first");
     assert_eq!(desk.place("u1").as_deref(), Some(&*second), "the pod has another sandbox by now");
-    desk.registry.delete("u1", "second");
+    desk.registry.delete("second");
     assert_eq!(desk.place("u1"), None);
-    desk.registry.delete("u1", "second");
+    desk.registry.delete("second");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod ask;
 mod check;
 mod cleanup;
 mod client;
+mod cni;
 mod explain;
 mod hosts;
 mod log;
@@ -58,6 +59,9 @@ pub enum Command {
     Check(check::Args),
     /// Remove what an agent that did not end properly left behind
     Cleanup(cleanup::Args),
+    /// Answer a container runtime as its CNI plugin, as the copy called weft-cni does
+    #[command(hide = true)]
+    Cni,
     /// Print the version
     Version,
     /// Print completions for a shell
@@ -96,6 +100,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Hosts(args) => hosts::run(&args)?,
         Command::Check(args) => return check::run(&args),
         Command::Cleanup(args) => return cleanup::run(&args),
+        Command::Cni => return Ok(crate::cni::plugin::main()),
         Command::Version => output::print(&format!("weft {}\n", env!("CARGO_PKG_VERSION")))?,
         Command::Completions { shell } => {
             let mut script = Vec::new();

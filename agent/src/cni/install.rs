@@ -157,7 +157,9 @@ impl Installer {
                 return false;
             }
             match &now {
-                Installed::Yes { file } => tracing::info!(file, "the CNI plugin is in the node's network configuration"),
+                Installed::Yes { file } => {
+                    tracing::info!(file, "the CNI plugin is in the node's network configuration")
+                }
                 Installed::Waiting { reason } => tracing::info!(reason, "the CNI plugin is not installed yet"),
                 Installed::Failed { reason } => tracing::error!(reason, "the CNI plugin is not installed"),
             }
@@ -211,7 +213,8 @@ fn files(folder: &Path) -> io::Result<Vec<NetworkFile>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| NetworkFile::is_one(name)) else {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| NetworkFile::is_one(name))
+        else {
             continue;
         };
         // One that has gone again, or that nobody may read, is none for the runtime, either.

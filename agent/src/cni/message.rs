@@ -105,7 +105,8 @@ pub fn line(message: &impl Serialize) -> io::Result<Vec<u8>> {
 /// As [`read`].
 pub fn parse<T: DeserializeOwned>(line: &[u8]) -> io::Result<T> {
     if line.last() != Some(&b'\n') {
-        let what = if line.len() < LINE_BYTES_MAX { "the other side ended in the middle" } else { "a line is too long" };
+        let what =
+            if line.len() < LINE_BYTES_MAX { "the other side ended in the middle" } else { "a line is too long" };
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
     }
     serde_json::from_slice(line)

@@ -18,6 +18,7 @@ mod call;
 use std::{
     fmt, io,
     io::{Read, Write},
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
@@ -73,6 +74,14 @@ impl CniError {
     fn new(code: Code, message: impl fmt::Display) -> Self {
         Self { code, message: message.to_string() }
     }
+}
+
+/// Does a container runtime call this process: under the plugin's name, or with a command and nothing else?
+pub fn is_called() -> bool {
+    let mut words = std::env::args_os();
+    let program = words.next().map(PathBuf::from);
+    let is_named = program.as_deref().and_then(Path::file_name).is_some_and(|name| name == NAME);
+    is_named || (words.next().is_none() && std::env::var_os("CNI_COMMAND").is_some())
 }
 
 /// Does what the environment and standard input ask for, and answers on standard output.
@@ -132,7 +141,9 @@ fn add(call: &Call, settings: &Settings) -> Result<Value, CniError> {
         (Ok(Answer::Refuse { reason }), _) => Err(CniError::new(Code::TryAgain, reason)),
         (Err(error), Some(reason)) => Err(CniError::new(
             Code::TryAgain,
-            format!("weft's agent on this node is not running ({error}); pod {pod} is held until it is, because {reason}"),
+            format!(
+                "weft's agent on this node is not running ({error}); pod {pod} is held until it is, because {reason}"
+            ),
         )),
     }
 }

@@ -50,7 +50,8 @@ impl Process {
     /// When it has ended.
     pub fn start_time(&self) -> io::Result<u64> {
         let stat = self.read("stat")?;
-        start_time(&stat).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("no start time in {stat:?}")))
+        start_time(&stat)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("no start time in {stat:?}")))
     }
 
     /// Its network namespace.

@@ -92,7 +92,8 @@ impl Scanner {
                 // It has ended, or is not the pod's any more.
                 Ok(None) => {}
                 Err(error) => {
-                    let reason = format!("cannot look into its process {pid}: {error} (the agent needs CAP_SYS_PTRACE)");
+                    let reason =
+                        format!("cannot look into its process {pid}: {error} (the agent needs CAP_SYS_PTRACE)");
                     scan.missing.insert(uid.clone(), reason);
                 }
             }

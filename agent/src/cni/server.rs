@@ -5,7 +5,7 @@
 //! for the watch, and then asks the API server once ([`PodLookup`]), so that a watch that lags holds no pod which is not
 //! in the mesh.
 
-use std::{io, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tokio::{
@@ -30,6 +30,7 @@ use crate::{
     ebpf::manager::States,
     lifecycle::Drain,
     net::{Netns, netns::NetnsId},
+    telemetry::agent::AgentMetrics,
 };
 
 /// Calls served at once; more than a kubelet starts pods. Further ones wait.
@@ -81,6 +82,8 @@ pub struct Server {
     pub ability: Ability,
     /// Which namespace is the node's own.
     pub scanner: Scanner,
+    /// Where answers are counted.
+    pub metrics: Arc<AgentMetrics>,
     /// When the agent ends.
     pub drain: Drain,
 }
@@ -90,7 +93,7 @@ impl Server {
     ///
     /// # Errors
     /// When the socket cannot be made.
-    pub async fn serve(self, socket: &PathBuf) -> Result<(), BindError> {
+    pub async fn serve(self, socket: &Path) -> Result<(), BindError> {
         let bound = BoundSocket::replace(socket)?;
         let desk = Arc::new(self);
         let places = Arc::new(Semaphore::new(CALLS_MAX));
@@ -125,7 +128,8 @@ impl Server {
         let answer = match message::parse(&line) {
             Ok(request) => self.answer(&request).await,
             Err(error) => {
-                let reason = format!("weft's agent does not understand the plugin: {error}; the agent installs a new one");
+                let reason =
+                    format!("weft's agent does not understand the plugin: {error}; the agent installs a new one");
                 Answer::Refuse { reason }
             }
         };
@@ -139,8 +143,14 @@ impl Server {
                 let answer = self.add(sandbox).await;
                 let pod = format!("{}/{}", sandbox.namespace, sandbox.name);
                 match &answer {
-                    Answer::Pass { reason } => tracing::debug!(pod, reason, "a pod may start"),
-                    Answer::Refuse { reason } => tracing::warn!(pod, reason, "a pod may not start yet"),
+                    Answer::Pass { reason } => {
+                        self.metrics.cni_call("pass");
+                        tracing::debug!(pod, reason, "a pod may start");
+                    }
+                    Answer::Refuse { reason } => {
+                        self.metrics.cni_call("refuse");
+                        tracing::warn!(pod, reason, "a pod may not start yet");
+                    }
                 }
                 answer
             }
@@ -211,7 +221,9 @@ impl Server {
         let snapshot = self.snapshot.borrow().clone();
         match (verdict(sandbox, netns, &self.node, &snapshot, &self.states.borrow()), &self.ability) {
             (Verdict::Pending(_), Ability::Refuses(reason)) => Verdict::Pending(reason.clone()),
-            (Verdict::Pending(_), Ability::Skips(reason)) => Verdict::Pass(format!("this machine cannot capture: {reason}")),
+            (Verdict::Pending(_), Ability::Skips(reason)) => {
+                Verdict::Pass(format!("this machine cannot capture: {reason}"))
+            }
             (verdict, _) => verdict,
         }
     }

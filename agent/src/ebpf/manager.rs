@@ -2,9 +2,9 @@
 //! releases those that no longer are, and proves that capture works.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{mpsc, watch};
@@ -14,6 +14,7 @@ use weft_model::{
     workload::{Named, Workload},
 };
 
+pub use super::state::{CaptureState, States};
 use super::{
     EbpfError, Kernel,
     leftovers::{Leftover, Leftovers},
@@ -33,32 +34,6 @@ const PROVE: Duration = Duration::from_secs(60);
 /// How long pods that an earlier agent captured stay refused because one of them may be an enrolled pod whose namespace
 /// is not known yet.
 const STRANGERS: Duration = Duration::from_secs(60);
-
-/// What is known of a pod's capture.
-#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
-#[serde(tag = "state", rename_all = "kebab-case")]
-pub enum CaptureState {
-    /// Captured; a connection from inside the pod came out at its listener at that time.
-    Proven {
-        /// When it was last proven.
-        at: SystemTime,
-        /// Cookie of the namespace that is captured: a pod that follows under the same name has another one.
-        netns: u64,
-    },
-    /// Captured, but the probe did not come through.
-    Unproven {
-        /// Why not.
-        reason: String,
-    },
-    /// Not captured although it should be.
-    Failed {
-        /// Why, with the next step.
-        reason: String,
-    },
-}
-
-/// States of this node's enrolled pods.
-pub type States = BTreeMap<Named, CaptureState>;
 
 /// A pod's metrics listener, for whoever serves it.
 pub struct StatsListener {

@@ -17,12 +17,16 @@ fn is_pod(text: &str) {
 
 #[test]
 fn cgroup_v2_with_the_systemd_driver() {
-    is_pod("0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podSLICE.slice/cri-containerd-CONTAINER.scope\n");
+    is_pod(
+        "0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podSLICE.slice/cri-containerd-CONTAINER.scope\n",
+    );
     is_pod("0::/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-podSLICE.slice/crio-CONTAINER.scope");
     is_pod("0::/kubepods.slice/kubepods-podSLICE.slice/docker-CONTAINER.scope\n");
     is_pod("0::/kubepods.slice/kubepods-podSLICE.slice/cri-containerd-CONTAINER.scope/init.scope\n");
     // kind gives the kubelet a root of its own.
-    is_pod("0::/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-podSLICE.slice/cri-containerd-CONTAINER.scope\n");
+    is_pod(
+        "0::/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-podSLICE.slice/cri-containerd-CONTAINER.scope\n",
+    );
 }
 
 #[test]
@@ -40,14 +44,18 @@ fn cgroup_v1() {
         "12:pids:/kubepods/burstable/podUID/CONTAINER\n11:cpu,cpuacct:/kubepods/burstable/podUID/CONTAINER\n\
          1:name=systemd:/kubepods/burstable/podUID/CONTAINER\n",
     );
-    is_pod("3:memory:/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podSLICE.slice/cri-containerd-CONTAINER.scope\n");
+    is_pod(
+        "3:memory:/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podSLICE.slice/cri-containerd-CONTAINER.scope\n",
+    );
     // A kubelet with the systemd driver above a runtime without it: what was meant for systemd becomes a name.
     is_pod("5:devices:/system.slice/containerd.service/kubepods-burstable-podSLICE.slice:cri-containerd:CONTAINER\n");
 }
 
 #[test]
 fn hybrid_where_the_v2_line_says_nothing() {
-    is_pod("9:memory:/kubepods/besteffort/podUID/CONTAINER\n1:name=systemd:/kubepods/besteffort/podUID/CONTAINER\n0::/\n");
+    is_pod(
+        "9:memory:/kubepods/besteffort/podUID/CONTAINER\n1:name=systemd:/kubepods/besteffort/podUID/CONTAINER\n0::/\n",
+    );
     is_pod("0::/system.slice/containerd.service\n4:freezer:/kubepods/podUID/CONTAINER\n");
 }
 

@@ -98,7 +98,9 @@ pub async fn try_on_node(folder: &Path) -> Result<(), String> {
     let at = format!("{} on the node", binary.display());
     let output = match timeout(TRIAL, command.output()).await {
         Ok(Ok(output)) => output,
-        Ok(Err(error)) => return Err(format!("cannot run {at}: {error} (is the binary made for the node's C library?)")),
+        Ok(Err(error)) => {
+            return Err(format!("cannot run {at}: {error} (is the binary made for the node's C library?)"));
+        }
         Err(_elapsed) => return Err(format!("{at} does not answer")),
     };
     if output.status.success() && String::from_utf8_lossy(&output.stdout).contains("supportedVersions") {

@@ -117,7 +117,9 @@ fn is_ours(plugin: &Value) -> bool {
 }
 
 fn can_chain(version: &Value) -> bool {
-    version.as_str().is_some_and(|version| !version.is_empty() && !["0.1.", "0.2."].iter().any(|old| version.starts_with(old)))
+    version
+        .as_str()
+        .is_some_and(|version| !version.is_empty() && !["0.1.", "0.2."].iter().any(|old| version.starts_with(old)))
 }
 
 fn text(list: &Map<String, Value>) -> String {

@@ -37,12 +37,8 @@ impl Original {
             (Some(_), Some(kept)) if kept.written_text == file.text => (kept.name, kept.text),
             (Some(without), _) => (file.name.clone(), without),
         };
-        let made = Self {
-            name: before,
-            text: before_text,
-            written_name: file.list_name(),
-            written_text: text.to_owned(),
-        };
+        let made =
+            Self { name: before, text: before_text, written_name: file.list_name(), written_text: text.to_owned() };
         write(record, &serde_json::to_string_pretty(&made)?, MODE)?;
         let mode = mode_of(&folder.join(&file.name));
         write(&folder.join(&made.written_name), text, mode)?;

@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use notify::{
@@ -14,11 +15,14 @@ use notify::{
 };
 use tokio::sync::Notify;
 
+/// Device, inode and time of birth: a folder that is made anew often gets the inode of the one before.
+type Identity = (u64, u64, Option<SystemTime>);
+
 /// A watch of some folders, renewed when one of them is replaced.
 pub struct Watch {
     watcher: Option<RecommendedWatcher>,
-    /// Device and inode of what is watched: a path can come to mean another folder.
-    watched: HashMap<PathBuf, (u64, u64)>,
+    /// What is watched: a path can come to mean another folder.
+    watched: HashMap<PathBuf, Identity>,
     wake: Arc<Notify>,
 }
 
@@ -42,7 +46,7 @@ impl Watch {
     pub fn ensure<'a>(&mut self, folders: impl IntoIterator<Item = &'a Path>) {
         let Some(watcher) = &mut self.watcher else { return };
         for folder in folders {
-            let identity = fs::metadata(folder).ok().map(|found| (found.dev(), found.ino()));
+            let identity = fs::metadata(folder).ok().map(|found| (found.dev(), found.ino(), found.created().ok()));
             if self.watched.get(folder).copied() == identity {
                 continue;
             }

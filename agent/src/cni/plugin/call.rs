@@ -10,7 +10,7 @@ use std::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Code, CniError, NAME};
+use super::{CniError, Code, NAME};
 use crate::cni::message::Sandbox;
 
 /// `CNI_COMMAND`.
@@ -27,7 +27,8 @@ pub(super) enum Command {
 impl Command {
     pub(super) fn of(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, CniError> {
         let Some(command) = variable("CNI_COMMAND") else {
-            let what = format!("{NAME} is a CNI plugin: container runtimes call it, with CNI_COMMAND in the environment");
+            let what =
+                format!("{NAME} is a CNI plugin: container runtimes call it, with CNI_COMMAND in the environment");
             return Err(CniError::new(Code::Environment, what));
         };
         match command.as_str() {
@@ -102,7 +103,8 @@ impl Settings {
         })?;
         for (name, path) in [("socket", &settings.socket), ("state", &settings.state)] {
             if !Path::is_absolute(path) {
-                let problem = format!("{name:?} of the {NAME} entry is no absolute path: weft's agent writes the entry anew");
+                let problem =
+                    format!("{name:?} of the {NAME} entry is no absolute path: weft's agent writes the entry anew");
                 return Err(CniError::new(Code::Config, problem));
             }
         }

@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{AGENT_AWAY, Code, CniError, error_page, run};
+use super::{AGENT_AWAY, CniError, Code, error_page, run};
 use crate::cni::{
     known::Known,
     message::{Answer, Request, read, write},
@@ -42,7 +42,8 @@ impl Node {
     }
 
     fn knows(&self, namespaces: &[(&str, bool)]) {
-        let namespaces: BTreeMap<String, bool> = namespaces.iter().map(|(name, held)| ((*name).to_owned(), *held)).collect();
+        let namespaces: BTreeMap<String, bool> =
+            namespaces.iter().map(|(name, held)| ((*name).to_owned(), *held)).collect();
         Known { namespaces }.write(&self.path("state.json")).unwrap();
     }
 
@@ -102,7 +103,9 @@ fn without_an_agent_only_what_is_known_to_be_outside_the_mesh_starts() {
     let node = Node::new();
     node.knows(&[("outside", false), ("enrolled", true)]);
     let started = Instant::now();
-    for (namespace, pod) in [("outside", "a"), ("kube-system", "coredns"), ("istio-system", "weft-agent-1"), ("istio-system", "x")] {
+    for (namespace, pod) in
+        [("outside", "a"), ("kube-system", "coredns"), ("istio-system", "weft-agent-1"), ("istio-system", "x")]
+    {
         assert_eq!(node.call("ADD", namespace, pod).unwrap(), Some(result()), "{namespace}/{pod}");
     }
     assert!(started.elapsed() < AGENT_AWAY, "nobody waits for an agent that is not needed");
@@ -110,7 +113,10 @@ fn without_an_agent_only_what_is_known_to_be_outside_the_mesh_starts() {
         let error = node.call("ADD", namespace, "a").unwrap_err();
         assert_eq!(error.code, Code::TryAgain);
         let text = error.to_string();
-        assert!(text.contains("weft's agent on this node is not running") && text.contains("is held until it is"), "{text}");
+        assert!(
+            text.contains("weft's agent on this node is not running") && text.contains("is held until it is"),
+            "{text}"
+        );
         assert!(text.contains(word), "{text}");
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, atomic::{AtomicUsize, Ordering}},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -11,14 +14,24 @@ use tokio::{
     net::UnixStream,
     sync::watch,
 };
-use weft_model::{snapshot::Snapshot, testing::TestWorld, workload::{Enrolment, Named}};
+use weft_model::{
+    snapshot::Snapshot,
+    testing::TestWorld,
+    workload::{Enrolment, Named},
+};
 
 use super::{Ability, PodLookup, Server};
 use crate::{
-    cni::{message::{Answer, Request, Sandbox, line, parse}, registry::Registry, scan::Scanner, verdict::Verdict},
+    cni::{
+        message::{Answer, Request, Sandbox, line, parse},
+        registry::Registry,
+        scan::Scanner,
+        verdict::Verdict,
+    },
     ebpf::manager::{CaptureState, States},
     lifecycle,
     net::PodPlaces,
+    telemetry::agent::AgentMetrics,
 };
 
 struct Desk {
@@ -40,13 +53,20 @@ fn desk(world: &TestWorld, ability: Ability, lookup: Option<Arc<dyn PodLookup>>)
         lookup,
         ability,
         scanner: Scanner::default(),
+        metrics: Arc::new(AgentMetrics::new("0.0.0").unwrap()),
         drain,
     };
     Desk { server: Arc::new(server), _snapshot: snapshot, states, _drainer: drainer }
 }
 
 fn sandbox(name: &str) -> Sandbox {
-    Sandbox { namespace: "default".into(), name: name.into(), uid: "u1".into(), container: "c1".into(), ..Sandbox::default() }
+    Sandbox {
+        namespace: "default".into(),
+        name: name.into(),
+        uid: "u1".into(),
+        container: "c1".into(),
+        ..Sandbox::default()
+    }
 }
 
 fn world() -> TestWorld {

@@ -64,7 +64,8 @@ fn an_entry_that_is_outdated_doubled_or_in_front_is_written_anew() {
 
 #[test]
 fn a_single_plugin_becomes_a_list_under_the_name_that_says_so() {
-    let conf = file("10-bridge.conf", r#"{"cniVersion": "0.3.0", "name": "mynet", "type": "bridge", "bridge": "cni0"}"#);
+    let conf =
+        file("10-bridge.conf", r#"{"cniVersion": "0.3.0", "name": "mynet", "type": "bridge", "bridge": "cni0"}"#);
     assert_eq!(conf.list_name(), "10-bridge.conflist");
     assert_eq!(file("x.json", "").list_name(), "x.conflist");
     assert_eq!(file("x.conflist", "").list_name(), "x.conflist");

@@ -19,9 +19,8 @@ fn call(arguments: &str) -> Call {
 #[test]
 fn a_kubelets_pod_is_read_from_the_arguments() {
     let settings = Settings::read(INPUT.as_bytes()).unwrap();
-    let call = call(
-        "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=a-1;K8S_POD_INFRA_CONTAINER_ID=c1;K8S_POD_UID=u1",
-    );
+    let call =
+        call("IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=a-1;K8S_POD_INFRA_CONTAINER_ID=c1;K8S_POD_UID=u1");
     let sandbox = call.sandbox(&settings).unwrap();
     assert_eq!((&*sandbox.namespace, &*sandbox.name, &*sandbox.uid), ("default", "a-1", "u1"));
     assert_eq!((&*sandbox.container, sandbox.netns.to_str()), ("c1", Some("/var/run/netns/cni-1")));

@@ -32,6 +32,7 @@ mod tests;
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
+pub(crate) use socket::BoundSocket;
 pub use socket::{BindError, answers, ensure_free};
 use tokio::sync::watch;
 use weft_model::snapshot::Snapshot;

@@ -1,5 +1,9 @@
 //! The only place where the parts of an agent meet, in the order in which they need each other.
 
+mod conditions;
+mod pods;
+mod unsupported;
+
 use std::{
     io::Write,
     net::SocketAddr,
@@ -9,14 +13,17 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+pub use pods::{Cluster, CniConfig};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot, watch},
 };
+pub use unsupported::WhenUnsupported;
 use weft_model::snapshot::Snapshot;
 
 use crate::{
     admin::{self, Admin},
+    cni::server::Ability,
     dataplane::{Shared, shared::Limits, worker::Workers},
     discovery,
     ebpf::{
@@ -27,7 +34,9 @@ use crate::{
     identity::{
         self, CertificateAuthority, Identities, LocalCa, Published, RemoteCa, RemoteCaConfig, RootFile, TrustDomains,
     },
-    lifecycle, stats,
+    lifecycle,
+    net::PodPlaces,
+    stats,
     telemetry::{Telemetry, agent::AgentMetrics},
 };
 
@@ -60,6 +69,10 @@ pub struct Config {
     pub drain: Duration,
     /// On a stop, leave capture in place: connections are refused until the next agent takes over.
     pub keep_capture: bool,
+    /// The CNI plugin, which holds new pods until they are captured.
+    pub cni: Option<CniConfig>,
+    /// What becomes of enrolled pods when this machine cannot capture.
+    pub when_unsupported: WhenUnsupported,
 }
 
 /// Who signs this node's certificates.
@@ -103,7 +116,17 @@ async fn run_async(config: Config) -> anyhow::Result<()> {
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     }
-    let running = Running::start(&config, snapshot, reports).await?;
+    let (places, cluster) = (PodPlaces::default(), None);
+    let ability = unsupported::ability(config.when_unsupported);
+    if let Ability::Refuses(lacks) | Ability::Skips(lacks) = &ability {
+        let standing_by = unsupported::stand_by(&config, lacks, ability.clone(), places, cluster, snapshot, reports);
+        return tokio::select! {
+            ended = standing_by => ended,
+            _ = terminate.recv() => Ok(()),
+            _ = interrupt.recv() => Ok(()),
+        };
+    }
+    let running = Running::start(&config, places, cluster, snapshot, reports).await?;
     tracing::info!(node = %config.node, version = env!("CARGO_PKG_VERSION"), "agent is running");
     tokio::select! {
         _ = terminate.recv() => {}
@@ -137,6 +160,8 @@ struct Running {
 impl Running {
     async fn start(
         config: &Config,
+        places: PodPlaces,
+        cluster: Option<Cluster>,
         snapshot: watch::Receiver<Arc<Snapshot>>,
         reports: discovery::Handle,
     ) -> anyhow::Result<Self> {
@@ -168,6 +193,16 @@ impl Running {
         let manager = Manager::new(kernel, workers.clone(), config.node.clone(), outputs, leftovers);
         let (stop_manager, stopped) = oneshot::channel();
         let manager = spawn_manager(manager, snapshot.clone(), stopped, config.keep_capture)?;
+        let around = pods::Surroundings {
+            node: config.node.clone(),
+            places,
+            snapshot: snapshot.clone(),
+            states: captured.clone(),
+            metrics: metrics.clone(),
+            drain: drain.clone(),
+            ability: Ability::Captures,
+        };
+        pods::start(config.cni.as_ref(), cluster, around).await?;
         let pages = Arc::new(Admin {
             node: config.node.clone(),
             snapshot,

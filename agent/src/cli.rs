@@ -10,6 +10,7 @@ mod check;
 mod cleanup;
 mod client;
 mod cluster;
+mod cni;
 mod control;
 mod crds;
 mod explain;
@@ -79,6 +80,9 @@ pub enum Command {
     Crds(crds::Args),
     /// Remove what an agent that did not end properly left behind
     Cleanup(cleanup::Args),
+    /// Answer a container runtime as its CNI plugin, as the copy called weft-cni does
+    #[command(hide = true)]
+    Cni,
     /// Print the versions of this command, the control plane and the agents
     Version(version::Args),
     /// Print manifests as they are: there is nothing to inject (for commands written for istioctl)
@@ -124,6 +128,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(args) => return check::run(&args),
         Command::Crds(args) => crds::run(&args)?,
         Command::Cleanup(args) => return cleanup::run(&args),
+        Command::Cni => return Ok(crate::cni::plugin::main()),
         Command::Version(args) => return version::run(&args),
         Command::KubeInject(args) => kube_inject::run(&args)?,
         Command::Completions { shell } => {

@@ -15,6 +15,7 @@ pub mod field_names;
 pub mod field_path;
 pub mod findings;
 pub mod locate;
+pub mod lookup;
 pub mod names;
 pub mod netns_addresses;
 pub mod objects;
@@ -24,6 +25,7 @@ pub mod store;
 pub mod world;
 
 pub use directory::{Config, Handle, check_dir, spawn};
+pub use lookup::Lookup;
 pub use netns_addresses::NetnsAddresses;
 pub use problem::{Problem, Report};
 

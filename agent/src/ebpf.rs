@@ -9,8 +9,10 @@ mod object;
 mod pin;
 pub mod kernel;
 pub mod leftovers;
+pub mod machine;
 pub mod pod;
 mod probe;
+mod state;
 pub mod manager;
 
 pub use error::EbpfError;

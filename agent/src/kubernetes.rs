@@ -3,11 +3,13 @@
 //! Discovery, control, installer and command line all ask here for a client, so that a kubeconfig means the same
 //! everywhere and an unreachable server is explained once. What is read from it is theirs.
 
+pub mod conditions;
 mod failure;
 
 use std::path::PathBuf;
 
 pub use failure::{failure, is_absent, is_passing};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
@@ -21,6 +23,13 @@ pub const MESH_CONFIG_MAP: &str = "istio";
 
 /// Who weft is in `metadata.managedFields`.
 pub const FIELD_MANAGER: &str = "weft";
+
+/// The kubelet's name for a pod. It knows a static pod by another uid than the pod's mirror object has, which says so.
+pub fn kubelet_uid(pod: &Pod) -> Option<&str> {
+    let annotations = pod.metadata.annotations.as_ref();
+    let of_static_pod = annotations.and_then(|all| all.get("kubernetes.io/config.mirror"));
+    of_static_pod.or(pod.metadata.uid.as_ref()).map(String::as_str)
+}
 
 /// Where the API server is found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -13,6 +13,7 @@ pub mod ebpf;
 pub mod telemetry;
 pub mod stats;
 pub mod admin;
+pub mod cni;
 pub mod app;
 pub mod control;
 pub mod install;

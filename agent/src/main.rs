@@ -3,9 +3,15 @@
 use std::{io, process::ExitCode};
 
 use clap::Parser;
-use weft::cli::{self, Cli};
+use weft::{
+    cli::{self, Cli},
+    cni::plugin,
+};
 
 fn main() -> ExitCode {
+    if plugin::is_called() {
+        return plugin::main();
+    }
     let cli = Cli::parse();
     let result = cli.log.start(cli.command.is_agent()).and_then(|()| cli::run(cli.command));
     match result {

@@ -24,7 +24,8 @@ pub static LISTENERS: SockHash<ListenerKey> = SockHash::with_max_entries(LISTENE
 #[map]
 pub static EXCLUDED_PORTS: HashMap<PortKey, u32> = HashMap::with_max_entries(16384, BPF_F_NO_PREALLOC);
 
-/// Outbound networks left alone. Agent writes, connect hook reads.
+/// Outbound networks left alone: 1; 0 for a smaller one inside that is captured all the same. Agent writes, connect
+/// hook reads.
 #[map]
 pub static EXCLUDED_NETS: LpmTrie<NetKey, u32> = LpmTrie::with_max_entries(16384, 0);
 
@@ -61,7 +62,7 @@ pub fn destination_excluded(cookie: u64, pod: &PodRecord, address: Address, port
         return true;
     }
     pod.has_exclusions != 0
-        && (port_excluded(cookie, Direction::Outbound, port) || EXCLUDED_NETS.get(&key).is_some())
+        && (port_excluded(cookie, Direction::Outbound, port) || EXCLUDED_NETS.get(&key).is_some_and(|one| *one != 0))
 }
 
 /// The worker that serves connections of this CPU.

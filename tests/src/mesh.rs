@@ -10,6 +10,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::agent::Agent;
 use crate::cluster::Cluster;
+use crate::netns::Netns;
 use crate::pod::Pod;
 use crate::wait::try_eventually;
 
@@ -39,10 +40,17 @@ impl Cluster {
     }
 }
 
+impl Netns {
+    /// Whether a connection from inside comes out at an agent right now.
+    pub fn reaches_agent(&self) -> bool {
+        matches!(self.run(ask_agent), Ok(Ok(true)))
+    }
+}
+
 impl Pod {
     /// Whether a connection from inside the pod comes out at its agent right now.
     pub fn reaches_agent(&self) -> bool {
-        matches!(self.netns().run(ask_agent), Ok(Ok(true)))
+        self.netns().reaches_agent()
     }
 
     /// Waits until the pod is captured, or until it no longer is.

@@ -34,6 +34,8 @@ pub struct World {
     pub version: u64,
     /// Mesh settings.
     pub mesh: MeshConfig,
+    /// Namespaces: are their pods enrolled, unless one says otherwise?
+    pub namespaces: BTreeMap<Arc<str>, bool>,
     /// Pods.
     pub workloads: Vec<Arc<Workload>>,
     /// Services with endpoints.
@@ -55,6 +57,8 @@ pub struct Snapshot {
     pub version: u64,
     /// Mesh settings.
     pub mesh: MeshConfig,
+    /// Namespaces: are their pods enrolled, unless one says otherwise?
+    pub namespaces: BTreeMap<Arc<str>, bool>,
     /// Pods by name.
     pub workloads: BTreeMap<Named, Arc<Workload>>,
     /// Services by fully qualified host.
@@ -74,7 +78,8 @@ pub struct Snapshot {
 impl Snapshot {
     /// Indexes a world.
     pub fn new(world: World) -> Self {
-        let mut snapshot = Self { version: world.version, mesh: world.mesh, ..Self::default() };
+        let World { version, mesh, namespaces, .. } = world;
+        let mut snapshot = Self { version, mesh, namespaces, ..Self::default() };
         snapshot.add_workloads(world.workloads);
         snapshot.services = world.services.into_iter().map(|service| (service.host.clone(), service)).collect();
         snapshot.virtual_services = world.virtual_services;

@@ -30,6 +30,8 @@ use crate::{
 pub struct TestWorld {
     /// Mesh settings.
     pub mesh: MeshConfig,
+    /// Namespaces whose pods are, or are not, enrolled.
+    pub namespaces: BTreeMap<Arc<str>, bool>,
     /// Pods.
     pub pods: Vec<Workload>,
     /// Services with the labels their endpoints carry.
@@ -57,6 +59,7 @@ impl TestWorld {
             |key: &str, otherwise: &str| -> Arc<str> { labels.get(key).cloned().unwrap_or_else(|| otherwise.into()) };
         let pod = Workload {
             pod: Named::new(namespace, name),
+            uid: "".into(),
             addresses: vec![ip(address)],
             node: "node-a".into(),
             identity: SpiffeId {
@@ -142,6 +145,7 @@ impl TestWorld {
         World {
             version: 1,
             mesh: self.mesh.clone(),
+            namespaces: self.namespaces.clone(),
             services: services.collect(),
             workloads,
             virtual_services: arcs(&self.virtual_services),

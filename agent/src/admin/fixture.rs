@@ -69,7 +69,7 @@ impl Desk {
 
 /// Proven a moment ago.
 pub(crate) fn proven() -> CaptureState {
-    CaptureState::Proven { at: SystemTime::now() }
+    CaptureState::Proven { at: SystemTime::now(), netns: 1 }
 }
 
 /// Pods `a`, `name-v1` and `name-v2` (on node-b) of namespace `default`, and Service `name`, port 5000, in front of

@@ -42,6 +42,9 @@ impl Admin {
         let captured =
             self.states.borrow().values().filter(|state| !matches!(state, CaptureState::Failed { .. })).count();
         self.metrics.captured_pods.set(i64::try_from(captured).unwrap_or(i64::MAX));
+        let states = self.states.borrow();
+        let named = states.iter().map(|(pod, state)| (&*pod.namespace, &*pod.name, state.word()));
+        self.metrics.set_captures(named);
     }
 
     /// Pods that this node captures.

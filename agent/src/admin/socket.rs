@@ -44,7 +44,7 @@ pub enum BindError {
 
 /// A listening socket; its file goes with it.
 #[derive(Debug)]
-pub(super) struct BoundSocket {
+pub(crate) struct BoundSocket {
     listener: UnixListener,
     _file: SocketFile,
 }
@@ -62,14 +62,21 @@ impl BoundSocket {
     /// # Errors
     /// When a living agent has it, something else is in the way, or the file system refuses.
     pub(super) fn bind(path: &Path) -> Result<Self, BindError> {
+        ensure_free(path)?;
+        Self::replace(path)
+    }
+
+    /// Makes the folder and the socket, in the place of whoever has it: what connects from now on comes here.
+    ///
+    /// # Errors
+    /// When something that is no socket is in the way, or the file system refuses.
+    pub(crate) fn replace(path: &Path) -> Result<Self, BindError> {
         let failed = |source| BindError::Io { path: path.to_owned(), source };
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(failed)?;
         }
-        ensure_free(path)?;
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
+        if fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) {
+            return Err(BindError::NotASocket(path.to_owned()));
         }
         // Made under another name and with its mode before it gets its own: nobody finds it half made.
         let next = path.with_extension(format!("sock-{}", std::process::id()));
@@ -88,7 +95,7 @@ impl BoundSocket {
     }
 
     /// The next connection. A method of the whole, so that a task that accepts holds the file, too.
-    pub(super) async fn accept(&self) -> io::Result<UnixStream> {
+    pub(crate) async fn accept(&self) -> io::Result<UnixStream> {
         Ok(self.listener.accept().await?.0)
     }
 }

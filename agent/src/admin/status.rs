@@ -196,7 +196,7 @@ fn pod(workload: &Workload, states: &States, certificates: &HashMap<SpiffeId, Ce
 
 fn capture(state: &CaptureState) -> Capture {
     match state {
-        CaptureState::Proven { at } => Capture::Proven { seconds_ago: since(*at) },
+        CaptureState::Proven { at, .. } => Capture::Proven { seconds_ago: since(*at) },
         CaptureState::Unproven { reason } => Capture::Unproven { reason: reason.clone() },
         CaptureState::Failed { reason } => Capture::Failed { reason: reason.clone() },
     }

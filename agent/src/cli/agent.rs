@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use super::StateDir;
+use super::{StateDir, cni::CniArgs};
 use crate::{
     app::{self, CaSource},
     identity::MAX_TTL,
@@ -66,6 +66,12 @@ pub struct AgentArgs {
     /// How long open connections may take to end when the agent does
     #[arg(long, value_name = "SECONDS", env = "WEFT_DRAIN_SECONDS", default_value_t = 5)]
     pub drain_seconds: u32,
+    /// The CNI plugin.
+    #[command(flatten)]
+    pub cni: CniArgs,
+    /// What to do with enrolled pods when this machine cannot capture [default: with --manifests, end; else refuse]
+    #[arg(long, value_enum, value_name = "WHAT", env = "WEFT_WHEN_UNSUPPORTED")]
+    pub when_unsupported: Option<WhenUnsupported>,
     /// Keep pods captured at the end: their traffic is refused until another agent takes over
     #[arg(long, env = "WEFT_KEEP_CAPTURE")]
     pub keep_capture: bool,
@@ -80,11 +86,28 @@ pub enum AccessLog {
     None,
 }
 
+/// What to do with enrolled pods on a machine that cannot capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WhenUnsupported {
+    /// They may not start.
+    Refuse,
+    /// They start outside of the mesh.
+    Skip,
+}
+
 impl AgentArgs {
     /// What `app` takes.
     pub fn config(self) -> app::Config {
         let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
         let ca = self.ca(true);
+        // With a directory of manifests nobody but the caller starts pods.
+        let is_cluster = false;
+        let when_unsupported = match self.when_unsupported {
+            Some(WhenUnsupported::Skip) => app::WhenUnsupported::Skip,
+            Some(WhenUnsupported::Refuse) => app::WhenUnsupported::Refuse,
+            None if is_cluster => app::WhenUnsupported::Refuse,
+            None => app::WhenUnsupported::End,
+        };
         let bpf_dir = self.bpf_dir.unwrap_or_else(|| bpf_dir(&self.node));
         app::Config {
             node: self.node.into(),
@@ -98,6 +121,8 @@ impl AgentArgs {
             access_log_stdout: self.access_log == AccessLog::Stdout,
             drain: Duration::from_secs(self.drain_seconds.into()),
             keep_capture: self.keep_capture,
+            cni: self.cni.config(is_cluster),
+            when_unsupported,
         }
     }
 

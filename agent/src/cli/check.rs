@@ -2,12 +2,15 @@
 //! a directory of manifests.
 
 mod cluster;
-mod machine;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use super::{ask, cluster::ClusterArgs, output, status, table::Table};
-use crate::{admin::status::problems, discovery};
+use crate::{
+    admin::status::problems,
+    discovery,
+    ebpf::machine::{self, Row, State},
+};
 
 /// Arguments of `weft check`.
 #[derive(Debug, clap::Args)]
@@ -25,32 +28,6 @@ pub struct Args {
     pub pre: bool,
     #[command(flatten)]
     cluster: ClusterArgs,
-}
-
-/// How a check went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    /// It is there.
-    Ok,
-    /// weft works without it, but not as well.
-    Warn,
-    /// weft does not work without it.
-    Missing,
-}
-
-/// One line of the report.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Row {
-    pub(super) what: String,
-    pub(super) state: State,
-    /// What was found.
-    pub(super) found: String,
-    /// More about it, in lines of its own below the table.
-    pub(super) detail: String,
-    /// What it is for.
-    pub(super) purpose: &'static str,
-    /// What to do when it is not there.
-    pub(super) next_step: &'static str,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {

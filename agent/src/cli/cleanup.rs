@@ -11,10 +11,12 @@ use std::{
 use super::{
     StateDir,
     agent::{BPF_ROOT, bpf_dir, node_name},
+    cni::CniFiles,
     output,
 };
 use crate::{
     admin::{self, SOCKET_SUFFIX, socket_path},
+    cni::install,
     ebpf::{kernel, leftovers},
 };
 
@@ -30,8 +32,13 @@ pub struct Args {
     /// Clean up even after an agent that is running: its pods' traffic then passes it by
     #[arg(long)]
     pub force: bool,
+    /// Also take the CNI plugin and its entry in the network configuration off this node
+    #[arg(long)]
+    pub cni: bool,
     #[command(flatten)]
     pub(super) state: StateDir,
+    #[command(flatten)]
+    pub(super) cni_files: CniFiles,
 }
 
 /// What was done, and what could not be.
@@ -92,6 +99,9 @@ pub(super) fn clean(args: &Args) -> anyhow::Result<Report> {
         report.routes(&leftovers::path(state_dir, node));
         report.file("socket", &socket_path(state_dir, node));
     }
+    if args.cni {
+        report.cni(&args.cni_files.installed());
+    }
     Ok(report)
 }
 
@@ -131,6 +141,13 @@ impl Report {
         // What could not be undone stays on the list for the next attempt.
         if self.failed.len() == failures {
             self.file("list", list);
+        }
+    }
+
+    fn cni(&mut self, installed: &install::Config) {
+        match install::remove(installed) {
+            Ok(removed) => self.removed.extend(removed),
+            Err(error) => self.failed.push(format!("the CNI plugin: {error}")),
         }
     }
 

@@ -9,7 +9,9 @@ use weft_model::{
     workload::{Enrolment, Named},
 };
 
-use super::{Cli, Command, StateDir, ask, check, cleanup, client, explain, output, pod, status, table::Table};
+use super::{
+    Cli, Command, StateDir, ask, check, cleanup, client, cni::CniFiles, explain, output, pod, status, table::Table,
+};
 use crate::{
     admin::{
         explain::Question,
@@ -18,7 +20,11 @@ use crate::{
     },
     app::CaSource,
     discovery::{Problem, Report},
-    ebpf::{leftovers, manager::CaptureState},
+    ebpf::{
+        leftovers,
+        machine::{Row, State},
+        manager::CaptureState,
+    },
     identity::MAX_TTL,
     lifecycle,
 };
@@ -43,6 +49,7 @@ fn an_agent_has_its_defaults() {
     assert_eq!(config.workers, std::thread::available_parallelism().unwrap().get());
     assert_eq!(config.drain, Duration::from_secs(5));
     assert!(config.access_log_stdout && !config.keep_capture && config.http_addr.is_none());
+    assert!(config.cni.is_none(), "with a directory the node's CNI is left alone");
     assert_eq!(config.ca, CaSource::Local, "a directory of manifests is a mesh without a control plane");
     assert_eq!(config.certificate_ttl, MAX_TTL);
 }
@@ -82,6 +89,24 @@ fn a_control_plane_has_its_defaults() {
         parse(&["control", "--name=x", "--trusted-node-accounts=weft-agent"]).unwrap_err().kind(),
         ErrorKind::ValueValidation
     );
+}
+
+#[test]
+fn the_cni_plugin_is_where_it_is_told_to_be() {
+    let of = |args: &[&str]| {
+        let all: Vec<&str> = ["agent", "--node=n", "--manifests=m"].iter().chain(args).copied().collect();
+        let Command::Agent(args) = parse(&all).unwrap().command else { panic!("another verb") };
+        args
+    };
+    let asked = of(&["--cni-socket=/s", "--cni-bin-dir=/b"]).config().cni.unwrap();
+    assert_eq!((asked.socket.as_path(), asked.folders), (Path::new("/s"), None), "one folder alone installs nothing");
+    let installed = of(&["--cni-socket=/s", "--cni-bin-dir=/b", "--cni-conf-dir=/c"]).config().cni.unwrap();
+    assert_eq!(installed.folders, Some(("/b".into(), "/c".into())));
+    assert!(of(&["--cni-socket=/s", "--no-cni"]).config().cni.is_none());
+    let in_cluster = of(&[]).cni.config(true).unwrap();
+    assert_eq!(in_cluster.socket, Path::new("/run/weft/cni.socket"));
+    assert_eq!(in_cluster.folders, Some(("/opt/cni/bin".into(), "/etc/cni/net.d".into())));
+    assert!(of(&["--no-cni"]).cni.config(true).is_none());
 }
 
 #[test]
@@ -264,7 +289,7 @@ fn an_explanation_says_when_the_dice_decide() {
 
 #[test]
 fn checks_fail_only_for_what_is_needed() {
-    let row = |what: &str, state| check::Row {
+    let row = |what: &str, state| Row {
         what: what.to_owned(),
         state,
         found: "x".to_owned(),
@@ -272,13 +297,13 @@ fn checks_fail_only_for_what_is_needed() {
         purpose: "tests",
         next_step: "do it",
     };
-    let (text, fine) = check::render(&[row("one", check::State::Ok), row("two", check::State::Warn)]);
+    let (text, fine) = check::render(&[row("one", State::Ok), row("two", State::Warn)]);
     assert!(fine);
     assert_eq!(
         text,
         "STATE   WHAT   FOUND   FOR\nOK      one    x       tests\nWARN    two    x       tests\n\nNEXT STEPS\ntwo: do it\n    line one\n    line two\n"
     );
-    let (_, fine) = check::render(&[row("one", check::State::Missing), row("two", check::State::Ok)]);
+    let (_, fine) = check::render(&[row("one", State::Missing), row("two", State::Ok)]);
     assert!(!fine);
 }
 
@@ -360,7 +385,12 @@ async fn the_same_pages_are_on_tcp() {
 fn cleaning(folder: &Path, force: bool) -> cleanup::Args {
     let state = StateDir { state_dir: folder.to_owned() };
     // A folder for pins that is not there: the machine's own must not be touched by a test.
-    cleanup::Args { node: None, bpf_dir: Some(folder.join("pins")), force, state }
+    let cni_files = CniFiles {
+        cni_bin_dir: Some(folder.join("bin")),
+        cni_conf_dir: Some(folder.join("net.d")),
+        cni_state_file: Some(folder.join("cni-state.json")),
+    };
+    cleanup::Args { node: None, bpf_dir: Some(folder.join("pins")), force, cni: false, state, cni_files }
 }
 
 #[test]
@@ -390,6 +420,22 @@ fn cleanup_keeps_the_list_of_what_it_could_not_undo() {
     let report = cleanup::clean(&cleaning(folder.path(), false)).unwrap();
     assert_eq!(report.failed.len(), 1, "{report:?}");
     assert!(list.exists());
+}
+
+#[test]
+fn cleanup_takes_the_cni_plugin_away_only_when_asked_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plugin, list) = (folder.path().join("bin/weft-cni"), folder.path().join("net.d/10-net.conflist"));
+    std::fs::create_dir_all(plugin.parent().unwrap()).unwrap();
+    std::fs::create_dir_all(list.parent().unwrap()).unwrap();
+    std::fs::write(&plugin, "").unwrap();
+    std::fs::write(&list, r#"{"name":"net","plugins":[{"type":"ptp"},{"type":"weft-cni"}]}"#).unwrap();
+    assert_eq!(cleanup::clean(&cleaning(folder.path(), false)).unwrap(), cleanup::Report::default());
+    let report = cleanup::clean(&cleanup::Args { cni: true, ..cleaning(folder.path(), false) }).unwrap();
+    assert_eq!(report.removed.len(), 2, "{report:?}");
+    assert!(!plugin.exists());
+    let left = std::fs::read_to_string(&list).unwrap();
+    assert!(left.contains("ptp") && !left.contains("weft-cni"), "{left}");
 }
 
 #[test]

@@ -153,6 +153,8 @@ impl<'a> Builder<'a> {
     fn members(&mut self) -> Members<'a> {
         let mesh = self.built.world.mesh.clone();
         let (namespaces, nodes) = (self.labels_of(Kind::Namespace), self.labels_of(Kind::Node));
+        let enrolled = |(name, labels): (&Arc<str>, &Labels)| (name.clone(), enrolment::of_namespace(name, labels));
+        self.built.world.namespaces = namespaces.iter().map(enrolled).collect();
         let around = Surroundings {
             mesh: &mesh,
             namespaces: &namespaces,
@@ -257,6 +259,7 @@ impl<'a> Builder<'a> {
 /// Do two worlds say the same, whatever their version?
 pub fn is_same(a: &World, b: &World) -> bool {
     a.mesh == b.mesh
+        && a.namespaces == b.namespaces
         && a.workloads == b.workloads
         && a.services == b.services
         && a.virtual_services == b.virtual_services

@@ -59,6 +59,12 @@ pub enum EbpfError {
         /// Cause.
         source: io::Error,
     },
+    /// Nobody has said yet where the pod is.
+    #[error(
+        "the pod's network namespace is not known: neither the CNI plugin named it nor was a process of the pod found on \
+         this node; it is looked for again (the agent's log says what was found)"
+    )]
+    NoNetns,
     /// The namespace does not hold the pod's address: it belongs to somebody else.
     #[error(
         "network namespace {netns} has none of the pod's addresses ({addresses}): not capturing what may be another pod"

@@ -2,18 +2,19 @@
 //! releases those that no longer are, and proves that capture works.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{mpsc, watch};
 use weft_model::{
     identity::SpiffeId,
     snapshot::Snapshot,
-    workload::{Enrolment, Named, Workload},
+    workload::{Named, Workload},
 };
 
+pub use super::state::{CaptureState, States};
 use super::{
     EbpfError, Kernel,
     leftovers::{Leftover, Leftovers},
@@ -30,29 +31,9 @@ use crate::{
 const RETRY: Duration = Duration::from_secs(2);
 const PROVE: Duration = Duration::from_secs(60);
 
-/// What is known of a pod's capture.
-#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
-#[serde(tag = "state", rename_all = "kebab-case")]
-pub enum CaptureState {
-    /// Captured; a connection from inside the pod came out at its listener at that time.
-    Proven {
-        /// When it was last proven.
-        at: SystemTime,
-    },
-    /// Captured, but the probe did not come through.
-    Unproven {
-        /// Why not.
-        reason: String,
-    },
-    /// Not captured although it should be.
-    Failed {
-        /// Why, with the next step.
-        reason: String,
-    },
-}
-
-/// States of this node's enrolled pods.
-pub type States = BTreeMap<Named, CaptureState>;
+/// How long pods that an earlier agent captured stay refused because one of them may be an enrolled pod whose namespace
+/// is not known yet.
+const STRANGERS: Duration = Duration::from_secs(60);
 
 /// A pod's metrics listener, for whoever serves it.
 pub struct StatsListener {
@@ -135,11 +116,12 @@ impl Manager {
         let mut stop = std::pin::pin!(stop);
         let mut retry = tokio::time::interval(RETRY);
         let mut prove = tokio::time::interval(PROVE);
+        let started = Instant::now();
         let mut first = true;
         loop {
             let snapshot = snapshots.borrow_and_update().clone();
             self.follow(&snapshot);
-            if first && snapshot.version > 0 {
+            if first && snapshot.version > 0 && (knows_places(&self.node, &snapshot) || started.elapsed() > STRANGERS) {
                 self.forget_strangers();
                 first = false;
             }
@@ -155,12 +137,9 @@ impl Manager {
 
     /// Brings the kernel in step with one snapshot.
     fn follow(&mut self, snapshot: &Snapshot) {
-        let wanted: HashMap<&Named, &Arc<Workload>> = snapshot
-            .workloads
-            .values()
-            .filter(|workload| workload.node == self.node && matches!(workload.enrolment, Enrolment::Enrolled))
-            .map(|workload| (&workload.pod, workload))
-            .collect();
+        let node = self.node.clone();
+        let wanted: HashMap<&Named, &Arc<Workload>> =
+            wanted(&node, snapshot).map(|workload| (&workload.pod, workload)).collect();
         let gone: Vec<Named> = self
             .captured
             .iter()
@@ -185,8 +164,8 @@ impl Manager {
 
     /// Notes whose namespaces are changed, before they are: an agent that is killed cannot do so after.
     fn write_down<'a>(&mut self, wanted: impl Iterator<Item = &'a Arc<Workload>>) {
-        let released = self.lingering.iter().map(|captured| captured.pod.leftover());
-        self.leftovers.keep(wanted.filter_map(|workload| Leftover::of(workload)).chain(released).collect());
+        let changed = self.captured.values().chain(&self.lingering).map(|captured| captured.pod.leftover());
+        self.leftovers.keep(wanted.filter_map(|workload| Leftover::of(workload)).chain(changed).collect());
     }
 
     /// Identities of the pods that are captured, and of those that left and still have connections.
@@ -339,6 +318,16 @@ impl Manager {
         let routes = self.lingering.drain(..).map(|captured| captured.pod).collect();
         Released { kernel: Some(self.kernel.clone()), routes, leftovers: Some(self.leftovers) }
     }
+}
+
+/// The pods to capture.
+fn wanted<'a>(node: &'a str, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a Arc<Workload>> {
+    snapshot.workloads.values().filter(move |workload| &*workload.node == node && workload.is_enrolled())
+}
+
+/// Is it known where all enrolled pods are? Else a namespace that an earlier agent captured may be one of theirs.
+fn knows_places(node: &str, snapshot: &Snapshot) -> bool {
+    wanted(node, snapshot).all(|workload| workload.capture.netns.is_some())
 }
 
 /// What remains after all pods were released: connections that still run need their routes.

@@ -13,7 +13,10 @@ use weft_ebpf_common::{
 use weft_model::workload::{Capture, Workload};
 
 use super::{EbpfError, Kernel, kernel, leftovers::Leftover};
-use crate::net::{Netns, routes, routes::CaptureRoute, socket};
+use crate::{
+    dataplane::probe::PROBE_ADDRESS,
+    net::{Netns, routes, routes::CaptureRoute, socket},
+};
 
 const _: () = assert!(POD_STATS_PORT == weft_model::workload::POD_STATS_PORT, "kernel and model must agree");
 
@@ -56,7 +59,7 @@ impl CapturedPod {
     /// # Errors
     /// What is missing or refused, naming the namespace.
     pub fn prepare(workload: &Workload, workers: usize) -> Result<Prepared, EbpfError> {
-        let name = workload.capture.netns.as_deref().unwrap_or_default();
+        let name = workload.capture.netns.as_deref().ok_or(EbpfError::NoNetns)?;
         let failed = |source| EbpfError::Netns { netns: name.into(), source };
         let netns = Netns::open(name).map_err(failed)?;
         let found = routes::addresses(&netns).map_err(failed)?;
@@ -123,11 +126,13 @@ impl CapturedPod {
         for (direction, port) in excluded_ports(&self.capture).filter(|entry| !kept.contains(entry)) {
             let _ = maps.excluded_ports.remove(&PortKey { cookie, direction: direction as u32, port: port.into() });
         }
-        for net in self.capture.exclude_outbound_nets.iter().filter(|net| !keep.exclude_outbound_nets.contains(net)) {
-            let _ = maps.excluded_nets.remove(&net_key(cookie, net));
+        let kept: Vec<(IpNet, u32)> = excluded_nets(keep).collect();
+        for (net, _) in excluded_nets(&self.capture).filter(|(net, _)| !kept.iter().any(|(kept, _)| kept == net)) {
+            let _ = maps.excluded_nets.remove(&net_key(cookie, &net));
         }
-        for net in self.capture.include_outbound_nets.iter().filter(|net| !keep.include_outbound_nets.contains(net)) {
-            let _ = maps.included_nets.remove(&net_key(cookie, net));
+        let kept: Vec<IpNet> = included_nets(keep).collect();
+        for net in included_nets(&self.capture).filter(|net| !kept.contains(net)) {
+            let _ = maps.included_nets.remove(&net_key(cookie, &net));
         }
     }
 
@@ -164,14 +169,14 @@ impl CapturedPod {
             let key = PortKey { cookie, direction: direction as u32, port: port.into() };
             maps.excluded_ports.insert(key, 1, 0).map_err(|source| EbpfError::Map { map: "EXCLUDED_PORTS", source })?;
         }
-        for net in &self.capture.exclude_outbound_nets {
+        for (net, value) in excluded_nets(&self.capture) {
             maps.excluded_nets
-                .insert(&net_key(cookie, net), 1, 0)
+                .insert(&net_key(cookie, &net), value, 0)
                 .map_err(|source| EbpfError::Map { map: "EXCLUDED_NETS", source })?;
         }
-        for net in &self.capture.include_outbound_nets {
+        for net in included_nets(&self.capture) {
             maps.included_nets
-                .insert(&net_key(cookie, net), 1, 0)
+                .insert(&net_key(cookie, &net), 1, 0)
                 .map_err(|source| EbpfError::Map { map: "INCLUDED_NETS", source })?;
         }
         Ok(())
@@ -185,6 +190,19 @@ impl CapturedPod {
 fn excluded_ports(capture: &Capture) -> impl Iterator<Item = (Direction, u16)> + '_ {
     let outbound = capture.exclude_outbound_ports.iter().map(|port| (Direction::Outbound, *port));
     outbound.chain(capture.exclude_inbound_ports.iter().map(|port| (Direction::Inbound, *port)))
+}
+
+/// Networks left alone (1), and the probe's address, which is captured all the same (0): a pod whose annotations exclude
+/// everything proves its capture like any other. It comes last, and so it holds where both are the same.
+fn excluded_nets(capture: &Capture) -> impl Iterator<Item = (IpNet, u32)> + '_ {
+    let probe = (!capture.exclude_outbound_nets.is_empty()).then(|| (IpNet::from(PROBE_ADDRESS.ip()), 0));
+    capture.exclude_outbound_nets.iter().map(|net| (*net, 1)).chain(probe)
+}
+
+/// The only networks captured, and the probe's address, as above.
+fn included_nets(capture: &Capture) -> impl Iterator<Item = IpNet> + '_ {
+    let probe = (!capture.include_outbound_nets.is_empty()).then(|| IpNet::from(PROBE_ADDRESS.ip()));
+    capture.include_outbound_nets.iter().copied().chain(probe)
 }
 
 /// Takes a namespace out of capture: first the record (both hooks then leave it alone), then the rest.

@@ -20,14 +20,16 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Probes a pod.
 pub fn prove(netns: &Netns, capture: &Capture) -> CaptureState {
-    if !capture.include_outbound_nets.is_empty() {
+    if capture.exclude_outbound_ports.contains(&PROBE_ADDRESS.port()) {
+        let port = PROBE_ADDRESS.port();
         return CaptureState::Unproven {
-            reason: "only some networks are captured (includeOutboundIPRanges), and the probe's is not among them"
-                .to_owned(),
+            reason: format!(
+                "port {port}, to which the probe connects, is excluded (excludeOutboundPorts): leave it out"
+            ),
         };
     }
     match netns.enter(|| ask(PROBE_ADDRESS)) {
-        Ok(Ok(())) => CaptureState::Proven { at: SystemTime::now() },
+        Ok(Ok(())) => CaptureState::Proven { at: SystemTime::now(), netns: netns.cookie() },
         Ok(Err(error)) | Err(error) => CaptureState::Unproven { reason: format!("the probe failed: {error}") },
     }
 }

@@ -4,7 +4,10 @@ use std::{
     cell::OnceCell,
     fs::File,
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd},
+        unix::fs::MetadataExt,
+    },
     path::{Path, PathBuf},
 };
 
@@ -12,6 +15,9 @@ use nix::sched::{CloneFlags, setns};
 
 /// Where `ip netns` and container runtimes mount named namespaces.
 pub const NETNS_DIR: &str = "/run/netns";
+
+/// Namespaces of processes, whose paths end with them although the namespace may live on.
+const PROC_DIR: &str = "/proc";
 
 /// `SO_NETNS_COOKIE` (asm-generic/socket.h, Linux 5.14): not in libc yet for all targets.
 const SO_NETNS_COOKIE: libc::c_int = 71;
@@ -31,7 +37,15 @@ impl Netns {
     /// When the file does not exist or is no network namespace.
     pub fn open(name: &str) -> io::Result<Self> {
         let path = if name.starts_with('/') { PathBuf::from(name) } else { Path::new(NETNS_DIR).join(name) };
-        let file = File::open(&path)?;
+        Self::from_file(File::open(&path)?, path)
+    }
+
+    /// A namespace that is open already: whoever has to know whose it is opens it first and looks then, since a path
+    /// can come to mean another one in between. `path` is where it is found again.
+    ///
+    /// # Errors
+    /// When the file is no network namespace.
+    pub fn from_file(file: File, path: PathBuf) -> io::Result<Self> {
         let mut netns = Self { file, path, cookie: 0 };
         netns.cookie = netns.enter(read_cookie)??;
         Ok(netns)
@@ -48,9 +62,13 @@ impl Netns {
     }
 
     /// Does its path still lead to the same namespace? A pod that was replaced under the same name
-    /// has another one.
+    /// has another one. That a process has ended, by whose number it was found, says nothing about the
+    /// namespace: other processes of the pod may live in it.
     pub fn is_current(&self) -> bool {
-        Self::open(&self.path.to_string_lossy()).is_ok_and(|now| now.cookie == self.cookie)
+        match Self::open(&self.path.to_string_lossy()) {
+            Ok(now) => now.cookie == self.cookie,
+            Err(_) => self.path.starts_with(PROC_DIR),
+        }
     }
 
     /// Runs `action` with the calling thread inside the namespace. `action` must not await: other
@@ -80,6 +98,29 @@ impl Netns {
 impl AsFd for Netns {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
+    }
+}
+
+/// Which namespace a file of the kernel's namespace file system (nsfs) is: equal for equal namespaces, whatever the
+/// path, and used again after the namespace has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NetnsId {
+    device: u64,
+    inode: u64,
+}
+
+impl NetnsId {
+    /// Of a file as found.
+    pub fn of(metadata: &std::fs::Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+
+    /// Of a path.
+    ///
+    /// # Errors
+    /// When the path leads nowhere.
+    pub fn at(path: impl AsRef<Path>) -> io::Result<Self> {
+        std::fs::metadata(path).map(|metadata| Self::of(&metadata))
     }
 }
 

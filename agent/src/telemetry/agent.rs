@@ -40,6 +40,10 @@ pub struct AgentMetrics {
     handshakes: IntCounterVec,
     /// `weft_ready`: 1 while the readiness endpoint says so.
     pub ready: IntGauge,
+    captures: IntGaugeVec,
+    cni_calls: IntCounterVec,
+    /// `weft_cni_installed`: 1 while the node's network configuration calls the CNI plugin.
+    pub cni_installed: IntGauge,
     /// `weft_captured_pods`: pods on this node whose traffic is captured.
     pub captured_pods: IntGauge,
     /// `weft_snapshot_version`: the snapshot decisions are made by; see [`AgentMetrics::set_snapshot`].
@@ -61,6 +65,9 @@ impl AgentMetrics {
         let connections =
             IntGaugeVec::new(Opts::new("weft_connections_active", "Captured connections now open."), &["direction"])?;
         let connections = register.add(connections)?;
+        let captures = Opts::new("weft_pod_capture", "1 for the state that the capture of an enrolled pod is in.");
+        let calls =
+            Opts::new("weft_cni_calls_total", "Pods announced by the container runtime, and what was answered.");
         let handshakes = Opts::new("weft_tls_handshakes_total", "Mesh TLS handshakes by our side and result.");
         Ok(Self {
             started: SystemTime::now(),
@@ -71,6 +78,12 @@ impl AgentMetrics {
             )?)?,
             connections: ["outbound", "inbound"].map(|direction| connections.with_label_values(&[direction])),
             handshakes: register.add(IntCounterVec::new(handshakes, &["side", "result"])?)?,
+            captures: register.add(IntGaugeVec::new(captures, &["pod_namespace", "pod", "state"])?)?,
+            cni_calls: register.add(IntCounterVec::new(calls, &["answer"])?)?,
+            cni_installed: register.add(IntGauge::new(
+                "weft_cni_installed",
+                "1 while the node's network configuration calls the CNI plugin.",
+            )?)?,
             ready: register.add(IntGauge::new("weft_ready", "1 while the agent reports itself ready.")?)?,
             captured_pods: register.add(IntGauge::new("weft_captured_pods", "Pods whose traffic is captured.")?)?,
             snapshot_version: register
@@ -107,6 +120,19 @@ impl AgentMetrics {
             TlsSide::Server => "server",
         };
         self.handshakes.with_label_values(&[side, result]).inc();
+    }
+
+    /// The states of all enrolled pods: (namespace, pod, state). `state` is one of a small, closed set of words.
+    pub fn set_captures<'a>(&self, states: impl Iterator<Item = (&'a str, &'a str, &'static str)>) {
+        self.captures.reset();
+        for (namespace, pod, state) in states {
+            self.captures.with_label_values(&[namespace, pod, state]).set(1);
+        }
+    }
+
+    /// The CNI plugin called, and was told `answer`: `pass` or `refuse`.
+    pub fn cni_call(&self, answer: &'static str) {
+        self.cni_calls.with_label_values(&[answer]).inc();
     }
 
     /// All of them and `process_*` in the Prometheus text format. Fails when the encoder does.

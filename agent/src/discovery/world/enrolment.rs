@@ -12,6 +12,24 @@ const REVISION: &str = "istio.io/rev";
 /// Namespaces that Istio never injects.
 const SYSTEM: &[&str] = &["kube-system", "kube-public", "kube-node-lease", "local-path-storage"];
 
+/// Is it a namespace of the cluster itself, none of whose pods is ever in the mesh?
+pub fn is_system(namespace: &str) -> bool {
+    SYSTEM.contains(&namespace)
+}
+
+/// Are pods of a namespace with these labels in the mesh, unless one says otherwise?
+pub fn of_namespace(name: &str, labels: &Labels) -> bool {
+    let nothing = Labels::new();
+    let facts = Facts {
+        namespace: name,
+        namespace_labels: labels,
+        pod_labels: &nothing,
+        inject_annotation: None,
+        host_network: false,
+    };
+    matches!(enrolment(&facts), Enrolment::Enrolled)
+}
+
 /// What is looked at.
 pub struct Facts<'a> {
     /// The pod's namespace.
@@ -32,7 +50,7 @@ pub fn enrolment(facts: &Facts<'_>) -> Enrolment {
     if facts.host_network {
         return no("pod uses the node's network (hostNetwork)");
     }
-    if SYSTEM.contains(&facts.namespace) {
+    if is_system(facts.namespace) {
         return no("system namespaces are left alone");
     }
     let label = facts.pod_labels.get(INJECT).map(|value| is_true(value));

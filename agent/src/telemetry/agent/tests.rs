@@ -36,6 +36,16 @@ fn what_was_set_is_shown() {
 }
 
 #[test]
+fn each_pod_has_the_state_it_is_in_now() {
+    let metrics = AgentMetrics::new("1.2.3").unwrap();
+    metrics.set_captures([("default", "a", "failed"), ("default", "b", "proven")].into_iter());
+    metrics.set_captures([("default", "a", "proven")].into_iter());
+    let page = metrics.render().unwrap();
+    assert_eq!(sample(&page, "weft_pod_capture{pod=\"a\",pod_namespace=\"default\",state=\"proven\"}"), 1.0);
+    assert_eq!(page.lines().filter(|line| line.starts_with("weft_pod_capture{")).count(), 1, "{page}");
+}
+
+#[test]
 fn the_process_is_measured() {
     let metrics = AgentMetrics::new("1.2.3").unwrap();
     let page = metrics.render().unwrap();

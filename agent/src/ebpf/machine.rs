@@ -1,4 +1,6 @@
-//! What this kernel and machine offer. Changes nothing: opens, asks and closes again.
+//! What this kernel and machine offer, and what capture needs of it. Changes nothing: opens, asks and closes again.
+//!
+//! `weft check` prints the rows; an agent looks at them before it captures anything, so that it never captures by half.
 
 use std::{
     fs::{self, OpenOptions},
@@ -7,11 +9,8 @@ use std::{
     os::fd::AsRawFd,
 };
 
-use super::{Row, State};
-use crate::{
-    ebpf::{check, kernel},
-    net::Netns,
-};
+use super::{check, kernel};
+use crate::net::Netns;
 
 /// Oldest kernel: `SO_NETNS_COOKIE` came with 5.14, socket lookup programs with 5.9, `tcp_fwmark_accept` with 3.15.
 pub(super) const KERNEL_FLOOR: (u32, u32) = (5, 14);
@@ -19,11 +18,47 @@ pub(super) const KERNEL_FLOOR: (u32, u32) = (5, 14);
 /// `CAP_NET_ADMIN` and `CAP_SYS_ADMIN` (linux/capability.h).
 const CAPABILITIES: [(u32, &str); 2] = [(12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN")];
 
+/// How a check went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It is there.
+    Ok,
+    /// weft works without it, but not as well.
+    Warn,
+    /// weft does not work without it.
+    Missing,
+}
+
+/// One thing that was looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// What.
+    pub what: String,
+    /// Is it there?
+    pub state: State,
+    /// What was found.
+    pub found: String,
+    /// More about it, in lines of its own.
+    pub detail: String,
+    /// What it is for.
+    pub purpose: &'static str,
+    /// What to do when it is not there.
+    pub next_step: &'static str,
+}
+
+/// What this machine lacks that capture needs, in a line: `None` when it can capture.
+pub fn lacks() -> Option<String> {
+    let rows = rows();
+    let missing = rows.iter().filter(|row| row.state == State::Missing);
+    let words: Vec<String> = missing.map(|row| format!("{}: {} ({})", row.what, row.found, row.next_step)).collect();
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
 /// A check's findings: what was found, or what is wrong.
 type Found = Result<String, String>;
 
 /// All checks, the most basic first.
-pub(super) fn rows() -> Vec<Row> {
+pub fn rows() -> Vec<Row> {
     let mut rows = vec![
         row(
             "capabilities",
@@ -141,7 +176,7 @@ fn kernel_release() -> Found {
 }
 
 /// Major and minor number.
-pub(super) fn version(release: &str) -> Option<(u32, u32)> {
+pub fn version(release: &str) -> Option<(u32, u32)> {
     let mut parts = release.split(|c: char| !c.is_ascii_digit());
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }

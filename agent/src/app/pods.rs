@@ -1,0 +1,171 @@
+//! Assembles what has to do with the node's pods as Kubernetes sees them: where they are, that none starts before it is
+//! captured, and that their states can be read from their objects.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use tokio::sync::watch;
+use weft_model::{
+    snapshot::Snapshot,
+    workload::{Enrolment, Named},
+};
+
+use super::conditions;
+use crate::{
+    cni::{
+        finder::Finder,
+        install::{self, Installed, Installer, binary},
+        known::Known,
+        registry::Registry,
+        scan::Scanner,
+        server::{Ability, PodLookup, Server},
+    },
+    discovery::Lookup,
+    ebpf::manager::States,
+    kubernetes::conditions::Conditions,
+    lifecycle::Drain,
+    net::PodPlaces,
+    telemetry::agent::AgentMetrics,
+};
+
+/// How often what could not be written is written again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// The CNI plugin and its place on the node.
+#[derive(Clone, Debug)]
+pub struct CniConfig {
+    /// Socket on which the plugin asks.
+    pub socket: PathBuf,
+    /// What the plugin knows without an agent.
+    pub state: PathBuf,
+    /// Folders of plugins and of network configurations; `None` leaves them alone.
+    pub folders: Option<(PathBuf, PathBuf)>,
+    /// Namespace of weft's own pods.
+    pub agent_namespace: String,
+}
+
+/// An API server's answers about pods, and the place for theirs; `None` in directory mode.
+pub struct Cluster {
+    /// Asks about one pod.
+    pub lookup: Lookup,
+    /// Writes conditions.
+    pub conditions: Conditions,
+}
+
+/// What these parts need of the others.
+pub struct Surroundings {
+    /// This node.
+    pub node: Arc<str>,
+    /// Where pods are: read by discovery.
+    pub places: PodPlaces,
+    /// The world.
+    pub snapshot: watch::Receiver<Arc<Snapshot>>,
+    /// What became of enrolled pods.
+    pub states: watch::Receiver<States>,
+    /// The agent's own metrics.
+    pub metrics: Arc<AgentMetrics>,
+    /// When the agent ends.
+    pub drain: Drain,
+    /// Can this machine capture?
+    pub ability: Ability,
+}
+
+/// Starts them, in tasks of the caller's runtime.
+///
+/// # Errors
+/// When the plugin's socket cannot be made.
+pub async fn start(config: Option<&CniConfig>, cluster: Option<Cluster>, around: Surroundings) -> anyhow::Result<()> {
+    let registry = Registry::new(around.places.clone());
+    let finder = Finder::new(around.node.clone(), registry.clone(), Scanner::default());
+    tokio::spawn(finder.run(around.snapshot.clone()));
+    let (lookup, conditions) = cluster.map(|cluster| (cluster.lookup, cluster.conditions)).unzip();
+    let installed = match config {
+        Some(config) => serve(config, registry, lookup, &around).await?,
+        None => None,
+    };
+    if let Some(conditions) = conditions {
+        let node = conditions::of_node(around.ability, installed);
+        tokio::spawn(conditions::keep_node(conditions.clone(), around.node.clone(), node));
+        tokio::spawn(conditions::keep_pods(conditions, around.node, around.snapshot, around.states));
+    }
+    Ok(())
+}
+
+async fn serve(
+    config: &CniConfig,
+    registry: Registry,
+    lookup: Option<Lookup>,
+    around: &Surroundings,
+) -> anyhow::Result<Option<watch::Receiver<Installed>>> {
+    let server = Server {
+        node: around.node.clone(),
+        registry,
+        snapshot: around.snapshot.clone(),
+        states: around.states.clone(),
+        lookup: lookup.map(|lookup| Arc::new(ByApiServer(lookup)) as Arc<dyn PodLookup>),
+        ability: around.ability.clone(),
+        scanner: Scanner::default(),
+        metrics: around.metrics.clone(),
+        drain: around.drain.clone(),
+    };
+    server.serve(&config.socket).await.with_context(|| "the CNI plugin could not ask".to_owned())?;
+    tokio::spawn(keep_known(config.state.clone(), around.snapshot.clone()));
+    let Some((bin_dir, conf_dir)) = config.folders.clone() else { return Ok(None) };
+    let (installer, installed) = Installer::new(install::Config {
+        program: binary::SELF.into(),
+        bin_dir,
+        conf_dir,
+        socket: config.socket.clone(),
+        state: config.state.clone(),
+        agent_namespace: config.agent_namespace.clone(),
+    });
+    tokio::spawn(installer.run());
+    tokio::spawn(count(installed.clone(), around.metrics.clone()));
+    Ok(Some(installed))
+}
+
+/// Writes down which namespaces are in the mesh, whenever that changes.
+async fn keep_known(path: PathBuf, mut snapshot: watch::Receiver<Arc<Snapshot>>) {
+    let mut written = None;
+    let mut is_failing = false;
+    loop {
+        let now = snapshot.borrow_and_update().clone();
+        let known = Known::of(&now);
+        if now.version > 0 && written.as_ref() != Some(&known) {
+            match known.write(&path) {
+                Ok(()) => (written, is_failing) = (Some(known), false),
+                Err(error) => {
+                    if !std::mem::replace(&mut is_failing, true) {
+                        tracing::error!(%error, path = %path.display(), "cannot write down which namespaces are enrolled");
+                    }
+                    tokio::time::sleep(RETRY).await;
+                    continue;
+                }
+            }
+        }
+        if snapshot.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn count(mut installed: watch::Receiver<Installed>, metrics: Arc<AgentMetrics>) {
+    loop {
+        let is_installed = matches!(&*installed.borrow_and_update(), Installed::Yes { .. });
+        metrics.cni_installed.set(is_installed.into());
+        if installed.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// [`Lookup`] for the plugin's desk.
+struct ByApiServer(Lookup);
+
+#[async_trait]
+impl PodLookup for ByApiServer {
+    async fn enrolment(&self, pod: &Named, uid: &str) -> Result<Option<Enrolment>, String> {
+        self.0.enrolment(pod, uid).await.map_err(|error| error.to_string())
+    }
+}

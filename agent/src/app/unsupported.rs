@@ -67,7 +67,7 @@ pub async fn stand_by(
     admin::ensure_free(&socket)?;
     let (_drainer, drain) = lifecycle::drain();
     let (_wanted, wanted_here) = watch::channel(std::collections::BTreeSet::new());
-    let identities = open_identities(config, &snapshot.borrow().clone(), wanted_here)?;
+    let (identities, _roots) = open_identities(config, &snapshot.borrow().clone(), wanted_here)?;
     let (telemetry, metrics) = open_telemetry(config, &snapshot)?;
     let states = failed(config.node.clone(), lacks.to_owned(), snapshot.clone());
     let around = pods::Surroundings {

@@ -13,7 +13,7 @@ use super::{check, kernel};
 use crate::net::Netns;
 
 /// Oldest kernel: `SO_NETNS_COOKIE` came with 5.14, socket lookup programs with 5.9, `tcp_fwmark_accept` with 3.15.
-pub(super) const KERNEL_FLOOR: (u32, u32) = (5, 14);
+pub const KERNEL_FLOOR: (u32, u32) = (5, 14);
 
 /// `CAP_NET_ADMIN` and `CAP_SYS_ADMIN` (linux/capability.h).
 const CAPABILITIES: [(u32, &str); 2] = [(12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN")];

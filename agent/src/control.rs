@@ -12,6 +12,7 @@
 //! and ask again until somebody answers.
 
 pub mod accounts;
+mod backoff;
 pub mod ca;
 pub mod ca_bundle;
 pub mod judgement;

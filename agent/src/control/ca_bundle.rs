@@ -18,7 +18,7 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
-use super::ca::authority::Following;
+use super::{backoff::WatchBackoff, ca::authority::Following};
 
 /// Configuration of the webhook that annotates pods.
 pub const INJECTOR: &str = "weft-injector";
@@ -69,7 +69,7 @@ where
         + 'static,
 {
     let mut seen = None;
-    let mut watch = pin!(watcher::watch_object(api.clone(), name).default_backoff());
+    let mut watch = pin!(watcher::watch_object(api.clone(), name).backoff(WatchBackoff::default()));
     loop {
         let bundle = authority.borrow_and_update().as_ref().map(|authority| authority.bundle.clone());
         let mut failed = false;

@@ -11,6 +11,7 @@ use kube::{
 use tokio::sync::watch;
 use weft_model::mesh::MeshConfig;
 
+use super::backoff::WatchBackoff;
 use crate::{
     discovery::{convert::mesh_config, findings::Findings},
     kubernetes::{MESH_CONFIG_MAP, SYSTEM_NAMESPACE},
@@ -19,7 +20,7 @@ use crate::{
 /// Follows ConfigMap `istio` until nobody listens any more. Without one the defaults are in force, as for agents.
 pub async fn follow_trust_domain(client: Client, trust_domain: watch::Sender<Option<Arc<str>>>) {
     let maps: Api<ConfigMap> = Api::namespaced(client, SYSTEM_NAMESPACE);
-    let mut changes = pin!(watcher::watch_object(maps, MESH_CONFIG_MAP).default_backoff());
+    let mut changes = pin!(watcher::watch_object(maps, MESH_CONFIG_MAP).backoff(WatchBackoff::default()));
     while let Some(seen) = changes.next().await {
         match seen {
             Ok(map) => {

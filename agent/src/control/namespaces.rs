@@ -17,7 +17,7 @@ use kube::{
 };
 use tokio_stream::wrappers::WatchStream;
 
-use super::ca::authority::Following;
+use super::{backoff::WatchBackoff, ca::authority::Following};
 use crate::kubernetes::FIELD_MANAGER;
 
 /// Name of the ConfigMap (Istio's).
@@ -47,6 +47,7 @@ pub async fn run(client: Client, authority: Following) {
     Controller::new(spaces, watcher::Config::default())
         .watches(maps, named, |map| map.namespace().map(|namespace| ObjectRef::new(&namespace)))
         .reconcile_all_on(changes)
+        .trigger_backoff(WatchBackoff::default())
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .run(reconcile, retry, context)
         .for_each(|done| async {

@@ -21,7 +21,7 @@ use kube::{
 };
 use tokio::sync::Semaphore;
 
-use super::ca::caller::PodRef;
+use super::{backoff::WatchBackoff, ca::caller::PodRef};
 use crate::telemetry::control::ControlMetrics;
 use index::Index;
 pub use index::{Agent, NodeIdentity};
@@ -68,7 +68,7 @@ impl Pods {
     pub async fn follow(&self) {
         let pods: Api<SlimPod> = Api::all(self.client.clone());
         let config = watcher::Config::default().fields(&format!("spec.nodeName!=,{ALIVE}"));
-        let mut events = pin!(watcher(pods, config).default_backoff());
+        let mut events = pin!(watcher(pods, config).backoff(WatchBackoff::default()));
         while let Some(event) = events.next().await {
             let mut index = self.index();
             match event {

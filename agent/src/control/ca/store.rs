@@ -12,6 +12,7 @@ use kube::{
 
 use super::state::{CaState, OWN_SECRET, PLUGGED_IN_SECRET};
 use crate::{
+    control::backoff::WatchBackoff,
     identity::{SignerError, material::NewRoot},
     kubernetes::{FIELD_MANAGER, SYSTEM_NAMESPACE},
 };
@@ -89,7 +90,7 @@ impl Store {
 
     /// Follows the Secret `name`: what it is now, and again with each change; `None` while there is none.
     pub fn follow(&self, name: &'static str) -> impl Stream<Item = Option<Secret>> + Send + use<> {
-        let watch = watcher::watch_object(self.secrets.clone(), name).default_backoff();
+        let watch = watcher::watch_object(self.secrets.clone(), name).backoff(WatchBackoff::default());
         watch.filter_map(move |seen| async move {
             seen.inspect_err(|error| tracing::warn!(secret = name, %error, "cannot follow the Secret now")).ok()
         })

@@ -3,9 +3,11 @@
 
 pub mod mux;
 pub mod netns;
+pub mod pod_places;
 pub mod routes;
 pub mod socket;
 pub mod stream;
 pub mod relay;
 
 pub use netns::Netns;
+pub use pod_places::{Place, PodPlaces};

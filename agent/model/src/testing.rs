@@ -57,6 +57,7 @@ impl TestWorld {
             |key: &str, otherwise: &str| -> Arc<str> { labels.get(key).cloned().unwrap_or_else(|| otherwise.into()) };
         let pod = Workload {
             pod: Named::new(namespace, name),
+            uid: "".into(),
             addresses: vec![ip(address)],
             node: "node-a".into(),
             identity: SpiffeId {

@@ -42,6 +42,9 @@ impl fmt::Display for Named {
 pub struct Workload {
     /// Namespace and pod name.
     pub pod: Named,
+    /// The kubelet's name for it, which a pod that follows under the same name does not share; empty where nobody
+    /// gave one (directory mode).
+    pub uid: Arc<str>,
     /// All addresses of the pod (`status.podIPs`), canonical form.
     pub addresses: Vec<IpAddr>,
     /// Node the pod is scheduled on.

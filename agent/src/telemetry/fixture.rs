@@ -31,6 +31,7 @@ pub(super) fn workload(app: &str, version: &str, address: &str) -> Arc<Workload>
     let latest = if version == "unknown" { "latest" } else { version };
     Arc::new(Workload {
         pod: Named::new("default", format!("{app}-6d8f-x7k2p")),
+        uid: "".into(),
         addresses: vec![address.parse().unwrap()],
         node: "node-1".into(),
         identity: identity(app),

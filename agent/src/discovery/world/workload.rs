@@ -58,6 +58,7 @@ pub fn workload(name: Named, pod: &Pod, around: &Surroundings<'_>) -> Workload {
         host_network,
     };
     Workload {
+        uid: uid(pod).into(),
         addresses: addresses(pod),
         identity: SpiffeId {
             trust_domain: around.mesh.trust_domain.clone(),
@@ -76,6 +77,13 @@ pub fn workload(name: Named, pod: &Pod, around: &Surroundings<'_>) -> Workload {
         node,
         pod: name,
     }
+}
+
+/// The kubelet's name for the pod. It knows a static pod by another one than its mirror object has, which says so.
+fn uid(pod: &Pod) -> &str {
+    let annotations = pod.metadata.annotations.as_ref();
+    let of_static_pod = annotations.and_then(|all| all.get("kubernetes.io/config.mirror"));
+    of_static_pod.or(pod.metadata.uid.as_ref()).map_or("", String::as_str)
 }
 
 /// Node that the pod names: by its specification, else by annotation.

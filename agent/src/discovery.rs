@@ -13,16 +13,20 @@ pub mod document;
 pub mod field_names;
 pub mod field_path;
 pub mod findings;
+pub mod handle;
+pub mod intern;
 pub mod locate;
 pub mod names;
 pub mod netns_addresses;
 pub mod objects;
 pub mod parse;
 pub mod problem;
+pub mod publish;
 pub mod store;
 pub mod world;
 
-pub use directory::{Config, Handle, check_dir, spawn};
+pub use directory::{Config, check_dir, spawn};
+pub use handle::Handle;
 pub use netns_addresses::NetnsAddresses;
 pub use problem::{Problem, Report};
 

@@ -206,7 +206,7 @@ OUTCOME: delivered to 10.1.0.2:5000 of pod default/name-v1
 #[test]
 fn an_explanation_says_when_the_dice_decide() {
     let mut world = sentences();
-    world.pod_mut("name-v2").labels.insert("app2".into(), "v2".into());
+    Arc::make_mut(&mut world.pod_mut("name-v2").labels).insert("app2".into(), "v2".into());
     let mut deny = authorization("deny-v2", None, Action::Deny, vec![Rule::default()]);
     deny.selector = Some(weft_model::testing::labels(&[("version", "v2")]));
     world.authorization_policies.push(deny);

@@ -64,7 +64,7 @@ impl Store {
             let line = object.line;
             let replaced = held.objects.insert(key.clone(), Object { parsed: object, is_retained: false });
             if let Some(earlier) = replaced {
-                let other = format!("{file}:{}", earlier.parsed.line);
+                let other = place(file, earlier.parsed.line);
                 held.warnings.push(twice(file, line, &key, &other));
             }
         }
@@ -129,7 +129,7 @@ impl Store {
                     false => (candidate, earlier),
                 };
                 view.objects.insert(key, winner);
-                let other = format!("{}:{}", loser.file, loser.parsed.line);
+                let other = place(loser.file, loser.parsed.line);
                 view.warnings.push(twice(winner.file, winner.parsed.line, key, &other));
             }
         }
@@ -152,10 +152,14 @@ impl Store {
     }
 }
 
-fn twice(file: &Arc<str>, line: usize, key: &Key, other: &str) -> Problem {
+fn place(file: &str, line: Option<usize>) -> String {
+    line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"))
+}
+
+fn twice(file: &Arc<str>, line: Option<usize>, key: &Key, other: &str) -> Problem {
     Problem {
         file: file.clone(),
-        line: Some(line),
+        line,
         object: Some(key.to_string()),
         field: None,
         message: format!("is defined here and in {other}; the one here is used"),

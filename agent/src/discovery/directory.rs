@@ -159,6 +159,7 @@ fn report(scanner: &Scanner, view: &View<'_>, built: &Built) -> Report {
         errors: sorted(scanner.directory_error().into_iter().chain(store.errors())),
         warnings: sorted(store.file_warnings().chain(of_objects).chain(&view.warnings).chain(&built.warnings)),
         notes: sorted(store.notes().filter(|note| mentioned.insert(&note.message))),
+        awaited: Vec::from_iter(scanner.read_at().is_none().then(|| "the manifests".to_owned())),
         objects: view.objects.len(),
         read_at: scanner.read_at(),
     }

@@ -44,6 +44,13 @@ pub struct InForce<'a> {
     is_retained: bool,
 }
 
+impl<'a> InForce<'a> {
+    /// An object that `place` says, in its newest version.
+    pub fn new(place: &'a Arc<str>, parsed: &'a Parsed) -> Self {
+        Self { file: place, parsed, is_retained: false }
+    }
+}
+
 /// Everything in force, with the warnings that only the whole shows.
 #[derive(Debug, Default)]
 pub struct View<'a> {
@@ -68,7 +75,7 @@ impl Store {
                 held.warnings.push(twice(file, line, &key, &other));
             }
         }
-        for (key, mut problem) in parsed.errors {
+        for (key, problem) in parsed.errors {
             let previous = key.as_ref().and_then(|key| before.remove_entry(key));
             let stays = match (&key, previous) {
                 (Some(key), _) if held.objects.contains_key(key) => "the version read before stays in force",
@@ -79,11 +86,7 @@ impl Store {
                 (Some(_), None) => "it does not act until then",
                 (None, _) => "what was read from here before stays in force",
             };
-            problem.next_step = match problem.next_step.as_str() {
-                "" => stays.to_owned(),
-                next => format!("{next}; {stays}"),
-            };
-            held.errors.push(problem);
+            held.errors.push(problem.followed_by(stays));
         }
         if has_nameless_errors {
             // One of the objects of before is in the broken text, nobody knows which: keep them all.

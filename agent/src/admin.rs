@@ -11,10 +11,11 @@
 //! | `/stats?pod=` | a pod's Istio series, for Prometheus |
 //! | `/snapshot` | what the decisions are made from, in short |
 //!
-//! `app` fills [`Admin`] and serves it; `cli` asks. Nothing here changes anything: who may read the socket (mode
+//! `app` serves a [`Front`], and fills [`Admin`] for it when there is a world; `cli` asks. Nothing here changes anything: who may read the socket (mode
 //! 0600) or reach the TCP address may know what the mesh does, never direct it.
 
 pub mod explain;
+mod front;
 mod pods;
 mod query;
 mod ready;
@@ -31,6 +32,7 @@ mod tests;
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
+pub use front::Front;
 pub use socket::{BindError, answers, ensure_free};
 use tokio::sync::watch;
 use weft_model::snapshot::Snapshot;

@@ -16,16 +16,19 @@ use tokio::{
 use weft_model::snapshot::Snapshot;
 
 use crate::{
-    admin::{self, Admin},
+    admin::{self, Admin, Front},
     dataplane::{Shared, shared::Limits, worker::Workers},
-    discovery,
+    discovery::{self, api_server},
     ebpf::{
         Kernel,
         leftovers::{self, Leftovers},
         manager::{Manager, Outputs, Released, States},
     },
     identity::{self, Identities, LocalCa, TrustDomains},
-    lifecycle, stats,
+    kubernetes::ApiServer,
+    lifecycle,
+    net::PodPlaces,
+    stats,
     telemetry::{Telemetry, agent::AgentMetrics},
 };
 
@@ -37,8 +40,8 @@ const FIRST_SNAPSHOT: Duration = Duration::from_secs(10);
 pub struct Config {
     /// Name of the node.
     pub node: Arc<str>,
-    /// Directory of Kubernetes manifests that describes the world.
-    pub manifests: PathBuf,
+    /// Where the world is read from.
+    pub world: WorldSource,
     /// Directory for the local certificate authority and the admin socket; agents of one emulated
     /// cluster share it.
     pub state_dir: PathBuf,
@@ -54,6 +57,15 @@ pub struct Config {
     pub drain: Duration,
     /// On a stop, leave capture in place: connections are refused until the next agent takes over.
     pub keep_capture: bool,
+}
+
+/// Where the world is read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorldSource {
+    /// A directory of Kubernetes manifests.
+    Directory(PathBuf),
+    /// An API server.
+    ApiServer(ApiServer),
 }
 
 /// Runs an agent until it is told to stop.
@@ -74,14 +86,21 @@ async fn run_async(config: Config) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     std::fs::create_dir_all(&config.state_dir)
         .with_context(|| format!("cannot make {}", config.state_dir.display()))?;
-    let discovered = discovery::Config::new(&config.manifests, config.node.clone());
-    let (snapshot, reports) = discovery::spawn(discovered);
+    let socket = admin::socket_path(&config.state_dir, &config.node);
+    admin::ensure_free(&socket)?;
+    let (snapshot, reports) = open_world(&config).await?;
+    let (drainer, drain) = lifecycle::drain();
+    let front = Arc::new(Front::new(config.node.clone(), reports.reports()));
+    front.clone().serve_unix(&socket, drain.clone()).await?;
+    if let Some(address) = config.http_addr {
+        front.clone().serve_tcp(address, drain.clone()).await?;
+    }
     tokio::select! {
-        () = first_snapshot(snapshot.clone()) => {}
+        () = first_snapshot(snapshot.clone(), &reports) => {}
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     }
-    let running = Running::start(&config, snapshot, reports).await?;
+    let running = Running::start(&config, snapshot, reports, &front, (drainer, drain)).await?;
     tracing::info!(node = %config.node, version = env!("CARGO_PKG_VERSION"), "agent is running");
     tokio::select! {
         _ = terminate.recv() => {}
@@ -90,13 +109,32 @@ async fn run_async(config: Config) -> anyhow::Result<()> {
     running.stop(config.drain).await
 }
 
-async fn first_snapshot(mut snapshot: watch::Receiver<Arc<Snapshot>>) {
+async fn open_world(config: &Config) -> anyhow::Result<(watch::Receiver<Arc<Snapshot>>, discovery::Handle)> {
+    match &config.world {
+        WorldSource::Directory(directory) => {
+            Ok(discovery::spawn(discovery::Config::new(directory, config.node.clone())))
+        }
+        WorldSource::ApiServer(server) => {
+            let places = PodPlaces::default();
+            let followed = api_server::Config::new(server.clone(), config.node.clone(), places);
+            Ok(api_server::spawn(followed).await?)
+        }
+    }
+}
+
+/// Waits for it. Until then nothing on this node is touched: pods that an earlier agent captured stay refused.
+async fn first_snapshot(mut snapshot: watch::Receiver<Arc<Snapshot>>, reports: &discovery::Handle) {
     let ready = snapshot.wait_for(|snapshot| snapshot.version > 0);
     let mut ready = std::pin::pin!(ready);
     loop {
         match tokio::time::timeout(FIRST_SNAPSHOT, ready.as_mut()).await {
-            Ok(_) => return,
-            Err(_elapsed) => tracing::warn!("still waiting for the first whole snapshot of the world"),
+            Ok(Ok(_)) => return,
+            // Whoever reads the world has ended, and has said why.
+            Ok(Err(_closed)) => std::future::pending().await,
+            Err(_elapsed) => {
+                let awaited = reports.report().awaited.join(", ");
+                tracing::warn!(awaited, "still waiting for the first whole snapshot of the world");
+            }
         }
     }
 }
@@ -116,11 +154,9 @@ impl Running {
         config: &Config,
         snapshot: watch::Receiver<Arc<Snapshot>>,
         reports: discovery::Handle,
+        front: &Front,
+        (drainer, drain): (lifecycle::Drainer, lifecycle::Drain),
     ) -> anyhow::Result<Self> {
-        let started = Instant::now();
-        let socket = admin::socket_path(&config.state_dir, &config.node);
-        admin::ensure_free(&socket)?;
-        let (drainer, drain) = lifecycle::drain();
         let (wanted, wanted_here) = watch::channel(std::collections::BTreeSet::new());
         let identities = open_identities(config, &snapshot.borrow().clone(), wanted_here)?;
         let rotation = identity::spawn_rotation(identities.clone());
@@ -130,7 +166,7 @@ impl Running {
             snapshot: snapshot.clone(),
             identities: identities.clone(),
             observe: telemetry.clone(),
-            drain: drain.clone(),
+            drain,
             limits: Limits::default(),
         });
         let exempters = (0..config.workers.max(1)).map(|_| kernel.exempter()).collect::<Result<Vec<_>, _>>()?;
@@ -145,7 +181,7 @@ impl Running {
         let manager = Manager::new(kernel, workers.clone(), config.node.clone(), outputs, leftovers);
         let (stop_manager, stopped) = oneshot::channel();
         let manager = spawn_manager(manager, snapshot.clone(), stopped, config.keep_capture)?;
-        let pages = Arc::new(Admin {
+        front.open(Arc::new(Admin {
             node: config.node.clone(),
             snapshot,
             states: captured,
@@ -153,12 +189,8 @@ impl Running {
             telemetry,
             metrics,
             report: reports.reports(),
-            started,
-        });
-        pages.clone().serve_unix(&socket, drain.clone()).await?;
-        if let Some(address) = config.http_addr {
-            pages.serve_tcp(address, drain).await?;
-        }
+            started: front.started(),
+        }));
         Ok(Self { workers, drainer, stop_manager, manager, _rotation: rotation, _discovery: reports })
     }
 

@@ -1,12 +1,13 @@
-//! What exists and what is configured: Kubernetes objects from a directory of manifests, as snapshots.
+//! What exists and what is configured: Kubernetes objects from a directory of manifests or an API server, as snapshots.
 //!
 //! Owns the reading of objects (core Kubernetes and Istio's kinds), their checks, and their conversion
-//! to the values of `weft-model`; `app` calls [`directory::spawn`], the command line
+//! to the values of `weft-model`; `app` calls [`directory::spawn`] or [`api_server::spawn`], the command line
 //! [`directory::check_dir`]. What to do with a world is left to the model; who listens, to the data plane.
 //!
-//! Suggested reading order: [`directory`] (the watch), [`parse`] (text -> objects), [`store`] (which version
-//! is in force), [`world`] (objects -> world).
+//! Suggested reading order: [`directory`] and [`api_server`] (the sources), [`parse`] (text or value -> objects),
+//! [`store`] (which version is in force), [`world`] (objects -> world).
 
+pub mod api_server;
 pub mod convert;
 pub mod directory;
 pub mod document;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use super::StateDir;
+use super::{ApiServerArgs, StateDir};
 use crate::app;
 
 /// Root of the agents' pins, where bpf file systems are mounted by convention.
@@ -19,9 +19,12 @@ pub struct AgentArgs {
     /// Name of this node
     #[arg(long, value_name = "NAME", env = "WEFT_NODE", value_parser = node_name)]
     pub node: String,
-    /// Directory of Kubernetes manifests to follow
-    #[arg(long, value_name = "DIR", env = "WEFT_MANIFESTS")]
-    pub manifests: PathBuf,
+    /// Directory of Kubernetes manifests to follow, instead of an API server
+    #[arg(long, value_name = "DIR", env = "WEFT_MANIFESTS", conflicts_with_all = ["kubeconfig", "context"])]
+    pub manifests: Option<PathBuf>,
+    /// The API server to follow.
+    #[command(flatten)]
+    pub api_server: ApiServerArgs,
     /// Where the agent's socket is made.
     #[command(flatten)]
     pub state: StateDir,
@@ -61,7 +64,10 @@ impl AgentArgs {
         let bpf_dir = self.bpf_dir.unwrap_or_else(|| bpf_dir(&self.node));
         app::Config {
             node: self.node.into(),
-            manifests: self.manifests,
+            world: match self.manifests {
+                Some(directory) => app::WorldSource::Directory(directory),
+                None => app::WorldSource::ApiServer(self.api_server.into()),
+            },
             state_dir: self.state.state_dir,
             bpf_dir,
             workers: self.workers.map_or_else(cpus, usize::from).clamp(1, usize::from(WORKERS_MAX)),

@@ -1,5 +1,6 @@
 //! The whole source against an API server that does what real ones do on bad days.
 
+mod equivalence;
 mod fake;
 
 use std::time::Duration;

@@ -228,6 +228,7 @@ fn version(object: &Value) -> Option<String> {
     text(object, "resourceVersion").map(str::to_owned)
 }
 
-fn name(object: &Value) -> Option<Named> {
+/// Name and namespace of an object.
+pub(super) fn name(object: &Value) -> Option<Named> {
     Some(Named::new(text(object, "namespace").unwrap_or_default(), text(object, "name")?))
 }

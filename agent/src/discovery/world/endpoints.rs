@@ -117,3 +117,6 @@ fn addresses(facts: &ServiceFacts, workload: &Workload) -> Vec<IpAddr> {
 fn container_port(pod: &PodFacts, name: &str) -> Option<u16> {
     pod.ports.iter().find(|(own, _)| &**own == name).map(|(_, number)| *number)
 }
+
+#[cfg(test)]
+mod tests;

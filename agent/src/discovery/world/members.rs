@@ -113,3 +113,6 @@ impl Members {
         twice
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,10 +12,11 @@
 //! | `/trust` | [`Trust`]: the roots that peers are judged by; `weft control` asks before a new one signs |
 //! | `/snapshot` | what the decisions are made from, in short |
 //!
-//! `app` fills [`Admin`] and serves it; `cli` asks. Nothing here changes anything: who may read the socket (mode
+//! `app` serves a [`Front`], and fills [`Admin`] for it when there is a world; `cli` asks. Nothing here changes anything: who may read the socket (mode
 //! 0600) or reach the TCP address may know what the mesh does, never direct it.
 
 pub mod explain;
+mod front;
 mod pods;
 mod query;
 mod ready;
@@ -32,6 +33,7 @@ mod tests;
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
+pub use front::Front;
 pub(crate) use socket::BoundSocket;
 pub use socket::{BindError, answers, ensure_free};
 use tokio::sync::watch;

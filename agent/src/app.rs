@@ -22,10 +22,10 @@ pub use unsupported::WhenUnsupported;
 use weft_model::snapshot::Snapshot;
 
 use crate::{
-    admin::{self, Admin},
+    admin::{self, Admin, Front},
     cni::server::Ability,
     dataplane::{Shared, shared::Limits, worker::Workers},
-    discovery,
+    discovery::{self, api_server},
     ebpf::{
         Kernel,
         leftovers::{self, Leftovers},
@@ -34,6 +34,7 @@ use crate::{
     identity::{
         self, CertificateAuthority, Identities, LocalCa, Published, RemoteCa, RemoteCaConfig, RootFile, TrustDomains,
     },
+    kubernetes::{ApiServer, conditions::Conditions},
     lifecycle,
     net::PodPlaces,
     stats,
@@ -48,8 +49,8 @@ const FIRST_SNAPSHOT: Duration = Duration::from_secs(10);
 pub struct Config {
     /// Name of the node.
     pub node: Arc<str>,
-    /// Directory of Kubernetes manifests that describes the world.
-    pub manifests: PathBuf,
+    /// Where the world is read from.
+    pub world: WorldSource,
     /// Directory for the local certificate authority and the admin socket; agents of one emulated
     /// cluster share it.
     pub state_dir: PathBuf,
@@ -91,6 +92,15 @@ pub enum CaSource {
     },
 }
 
+/// Where the world is read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorldSource {
+    /// A directory of Kubernetes manifests.
+    Directory(PathBuf),
+    /// An API server.
+    ApiServer(ApiServer),
+}
+
 /// Runs an agent until it is told to stop.
 ///
 /// # Errors
@@ -109,24 +119,30 @@ async fn run_async(config: Config) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     std::fs::create_dir_all(&config.state_dir)
         .with_context(|| format!("cannot make {}", config.state_dir.display()))?;
-    let discovered = discovery::Config::new(&config.manifests, config.node.clone());
-    let (snapshot, reports) = discovery::spawn(discovered);
+    let socket = admin::socket_path(&config.state_dir, &config.node);
+    admin::ensure_free(&socket)?;
+    let world = World::open(&config).await?;
+    let (drainer, drain) = lifecycle::drain();
+    let front = Arc::new(Front::new(config.node.clone(), world.reports.reports()));
+    front.clone().serve_unix(&socket, drain.clone()).await?;
+    if let Some(address) = config.http_addr {
+        front.clone().serve_tcp(address, drain.clone()).await?;
+    }
     tokio::select! {
-        () = first_snapshot(snapshot.clone()) => {}
+        () = first_snapshot(world.snapshot.clone(), &world.reports) => {}
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     }
-    let (places, cluster) = (PodPlaces::default(), None);
     let ability = unsupported::ability(config.when_unsupported);
     if let Ability::Refuses(lacks) | Ability::Skips(lacks) = &ability {
-        let standing_by = unsupported::stand_by(&config, lacks, ability.clone(), places, cluster, snapshot, reports);
+        let standing_by = unsupported::stand_by(&config, lacks, ability.clone(), world, &front, drain);
         return tokio::select! {
             ended = standing_by => ended,
             _ = terminate.recv() => Ok(()),
             _ = interrupt.recv() => Ok(()),
         };
     }
-    let running = Running::start(&config, places, cluster, snapshot, reports).await?;
+    let running = Running::start(&config, world, &front, (drainer, drain)).await?;
     tracing::info!(node = %config.node, version = env!("CARGO_PKG_VERSION"), "agent is running");
     tokio::select! {
         _ = terminate.recv() => {}
@@ -135,13 +151,49 @@ async fn run_async(config: Config) -> anyhow::Result<()> {
     running.stop(config.drain).await
 }
 
-async fn first_snapshot(mut snapshot: watch::Receiver<Arc<Snapshot>>) {
+/// The world as it is read, and what else its source knows.
+struct World {
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+    reports: discovery::Handle,
+    /// Where pods are.
+    places: PodPlaces,
+    /// What only an API server answers and takes.
+    cluster: Option<Cluster>,
+}
+
+impl World {
+    async fn open(config: &Config) -> anyhow::Result<Self> {
+        let places = PodPlaces::default();
+        match &config.world {
+            WorldSource::Directory(directory) => {
+                let (snapshot, reports) = discovery::spawn(discovery::Config::new(directory, config.node.clone()));
+                Ok(Self { snapshot, reports, places, cluster: None })
+            }
+            WorldSource::ApiServer(server) => {
+                let client = server.client().await?;
+                let cluster =
+                    Cluster { lookup: discovery::Lookup::new(client.clone()), conditions: Conditions::new(client) };
+                let followed = api_server::Config::new(server.clone(), config.node.clone(), places.clone());
+                let (snapshot, reports) = api_server::spawn(followed).await?;
+                Ok(Self { snapshot, reports, places, cluster: Some(cluster) })
+            }
+        }
+    }
+}
+
+/// Waits for it. Until then nothing on this node is touched: pods that an earlier agent captured stay refused.
+async fn first_snapshot(mut snapshot: watch::Receiver<Arc<Snapshot>>, reports: &discovery::Handle) {
     let ready = snapshot.wait_for(|snapshot| snapshot.version > 0);
     let mut ready = std::pin::pin!(ready);
     loop {
         match tokio::time::timeout(FIRST_SNAPSHOT, ready.as_mut()).await {
-            Ok(_) => return,
-            Err(_elapsed) => tracing::warn!("still waiting for the first whole snapshot of the world"),
+            Ok(Ok(_)) => return,
+            // Whoever reads the world has ended, and has said why.
+            Ok(Err(_closed)) => std::future::pending().await,
+            Err(_elapsed) => {
+                let awaited = reports.report().awaited.join(", ");
+                tracing::warn!(awaited, "still waiting for the first whole snapshot of the world");
+            }
         }
     }
 }
@@ -160,15 +212,11 @@ struct Running {
 impl Running {
     async fn start(
         config: &Config,
-        places: PodPlaces,
-        cluster: Option<Cluster>,
-        snapshot: watch::Receiver<Arc<Snapshot>>,
-        reports: discovery::Handle,
+        world: World,
+        front: &Front,
+        (drainer, drain): (lifecycle::Drainer, lifecycle::Drain),
     ) -> anyhow::Result<Self> {
-        let started = Instant::now();
-        let socket = admin::socket_path(&config.state_dir, &config.node);
-        admin::ensure_free(&socket)?;
-        let (drainer, drain) = lifecycle::drain();
+        let World { snapshot, reports, places, cluster } = world;
         let (wanted, wanted_here) = watch::channel(std::collections::BTreeSet::new());
         let (identities, roots) = open_identities(config, &snapshot.borrow().clone(), wanted_here)?;
         let rotation = identity::spawn_rotation(identities.clone());
@@ -203,7 +251,7 @@ impl Running {
             ability: Ability::Captures,
         };
         pods::start(config.cni.as_ref(), cluster, around).await?;
-        let pages = Arc::new(Admin {
+        front.open(Arc::new(Admin {
             node: config.node.clone(),
             snapshot,
             states: captured,
@@ -211,12 +259,8 @@ impl Running {
             telemetry,
             metrics,
             report: reports.reports(),
-            started,
-        });
-        pages.clone().serve_unix(&socket, drain.clone()).await?;
-        if let Some(address) = config.http_addr {
-            pages.serve_tcp(address, drain).await?;
-        }
+            started: front.started(),
+        }));
         Ok(Self { workers, drainer, stop_manager, manager, _rotation: rotation, _roots: roots, _discovery: reports })
     }
 

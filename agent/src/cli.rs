@@ -4,6 +4,7 @@
 //! ([`client`]) and print what they say. Reports go to standard output, complaints to standard error.
 
 mod agent;
+mod api_server;
 mod ask;
 mod ca;
 mod check;
@@ -35,6 +36,7 @@ mod tests;
 use std::{path::PathBuf, process::ExitCode};
 
 pub use agent::{AccessLog, AgentArgs};
+pub use api_server::ApiServerArgs;
 use clap::{CommandFactory, Parser, Subcommand};
 pub use log::LogArgs;
 

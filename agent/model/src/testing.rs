@@ -80,7 +80,7 @@ impl TestWorld {
             locality: Locality::default(),
             scrape: None,
             host_network: false,
-            labels,
+            labels: Arc::new(labels),
         };
         let position = self.pods.len();
         self.pods.push(pod);

@@ -51,8 +51,8 @@ pub struct Workload {
     pub node: Arc<str>,
     /// Identity of its service account.
     pub identity: SpiffeId,
-    /// Pod labels.
-    pub labels: Labels,
+    /// Pod labels; pods of one template share them.
+    pub labels: Arc<Labels>,
     /// Names under which telemetry and Kiali know the workload.
     pub canonical: Canonical,
     /// Whether weft handles its traffic.

@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::watch;
 use weft_model::{identity::SpiffeId, snapshot::Snapshot, testing::TestWorld, workload::Named};
 
-use super::Admin;
+use super::{Admin, Front};
 use crate::{
     discovery::Report,
     ebpf::manager::{CaptureState, States},
@@ -53,6 +53,13 @@ impl Desk {
             started: Instant::now(),
         };
         Self { admin: Arc::new(admin), snapshot, states, report, wanted, _authority: folder }
+    }
+
+    /// The pages of the whole agent, to be served.
+    pub(crate) fn front(&self) -> Arc<Front> {
+        let front = Front::new(self.admin.node.clone(), self.admin.report.clone());
+        front.open(self.admin.clone());
+        Arc::new(front)
     }
 
     /// Issues a certificate, as rotation would.

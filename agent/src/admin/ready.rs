@@ -5,21 +5,31 @@ use std::{collections::HashMap, time::SystemTime};
 use weft_model::workload::Workload;
 
 use super::Admin;
-use crate::{ebpf::manager::CaptureState, identity::CertificateStatus};
+use crate::{discovery::Report, ebpf::manager::CaptureState, identity::CertificateStatus};
+
+/// Said instead of everything else by an agent that was told to stop.
+pub(super) const ENDING: &str = "the agent is ending";
+
+/// What keeps the world from being whole, and why, a line each.
+pub(super) fn not_read(report: &Report) -> Vec<String> {
+    let awaited = report.awaited.iter().map(|what| format!("not read yet: {what}"));
+    let mut missing: Vec<String> = awaited.chain(report.errors.iter().map(ToString::to_string)).collect();
+    if missing.is_empty() {
+        missing.push("nothing was read yet".to_owned());
+    }
+    missing
+}
 
 impl Admin {
     /// What is still missing, a line each; empty means ready. A pod that cannot be captured does not keep the node
     /// from being ready: `/status` and the log say it, and the other pods are served.
     pub fn missing(&self, is_ending: bool) -> Vec<String> {
         if is_ending {
-            return vec!["the agent is ending".to_owned()];
+            return vec![ENDING.to_owned()];
         }
         let snapshot = self.snapshot.borrow().clone();
         if snapshot.version == 0 {
-            let report = self.report.borrow();
-            let mut missing = vec!["the manifests were not read yet".to_owned()];
-            missing.extend(report.errors.iter().map(ToString::to_string));
-            return missing;
+            return not_read(&self.report.borrow());
         }
         let states = self.states.borrow();
         let certificates: HashMap<_, _> =
@@ -45,6 +55,9 @@ impl Admin {
         let states = self.states.borrow();
         let named = states.iter().map(|(pod, state)| (&*pod.namespace, &*pod.name, state.word()));
         self.metrics.set_captures(named);
+        if let Some(age) = self.report.borrow().age() {
+            self.metrics.source_age.set(age.as_secs_f64());
+        }
     }
 
     /// Pods that this node captures.

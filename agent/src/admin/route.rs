@@ -15,6 +15,9 @@ use crate::telemetry::CONTENT_TYPE as METRICS;
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
+/// Said to other methods.
+pub(super) const ONLY_GET: &str = "only GET: nothing here changes anything";
+
 /// What is answered.
 #[derive(Debug)]
 pub(super) struct Reply {
@@ -24,7 +27,7 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    fn text(status: StatusCode, text: impl Into<String>) -> Self {
+    pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Self {
         let mut body = text.into();
         if !body.ends_with('\n') {
             body.push('\n');
@@ -36,7 +39,7 @@ impl Reply {
         Self { status: StatusCode::OK, media_type: METRICS, body }
     }
 
-    fn json(value: &impl serde::Serialize) -> Self {
+    pub(super) fn json(value: &impl serde::Serialize) -> Self {
         match serde_json::to_string_pretty(value) {
             Ok(body) => Self { status: StatusCode::OK, media_type: JSON, body: body + "\n" },
             Err(error) => Self::text(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot be written as JSON: {error}")),
@@ -47,7 +50,7 @@ impl Reply {
 /// The answer to a request. An agent that is ending is not ready.
 pub(super) fn answer(admin: &Admin, is_ending: bool, method: &Method, path: &str, query: &str) -> Reply {
     if method != Method::GET && method != Method::HEAD {
-        return Reply::text(StatusCode::METHOD_NOT_ALLOWED, "only GET: nothing here changes anything");
+        return Reply::text(StatusCode::METHOD_NOT_ALLOWED, ONLY_GET);
     }
     let query = Query::parse(query);
     let found = match path {

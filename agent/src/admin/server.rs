@@ -13,7 +13,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 
-use super::{Admin, BindError, route, socket::BoundSocket};
+use super::{BindError, Front, route, socket::BoundSocket};
 use crate::lifecycle::Drain;
 
 /// Connections served at once, per listener; further ones wait.
@@ -25,7 +25,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Wait after a failed accept: when descriptors run out, trying at once would only burn the processor.
 const PAUSE: Duration = Duration::from_millis(50);
 
-impl Admin {
+impl Front {
     /// Answers on a unix socket, in tasks of the caller's runtime, until that ends; then the socket's file goes. From
     /// the beginning of draining on the answers say that the agent is ending.
     ///
@@ -70,14 +70,14 @@ impl Admin {
 
 /// Where connections of one listener are served.
 struct Desk {
-    admin: Arc<Admin>,
+    front: Arc<Front>,
     drain: Drain,
     places: Arc<Semaphore>,
 }
 
 impl Desk {
-    fn new(admin: Arc<Admin>, drain: Drain) -> Self {
-        Self { admin, drain, places: Arc::new(Semaphore::new(CONNECTIONS_MAX)) }
+    fn new(front: Arc<Front>, drain: Drain) -> Self {
+        Self { front, drain, places: Arc::new(Semaphore::new(CONNECTIONS_MAX)) }
     }
 
     async fn place(&self) -> Option<OwnedSemaphorePermit> {
@@ -101,7 +101,7 @@ impl Desk {
     fn respond(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
         let route::Reply { status, media_type, body } =
-            route::answer(&self.admin, self.drain.has_begun(), request.method(), path, query);
+            self.front.answer(self.drain.has_begun(), request.method(), path, query);
         let mut response = Response::new(Full::from(body));
         *response.status_mut() = status;
         response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(media_type));

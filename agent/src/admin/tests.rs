@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use weft_model::{snapshot::Snapshot, workload::Enrolment};
 
 use super::{
-    BindError, ON_ANOTHER_NODE, Trust, answers,
+    BindError, Front, ON_ANOTHER_NODE, Trust, answers,
     fixture::{Desk, proven, sentences},
     route::{Reply, answer},
     socket::BoundSocket,
@@ -77,11 +77,51 @@ async fn a_pod_that_cannot_be_captured_does_not_hold_up_the_others() {
 async fn nothing_read_yet_is_not_ready_and_the_reason_is_given() {
     let desk = ready_desk().await;
     desk.snapshot.send_replace(Arc::new(Snapshot::default()));
-    desk.report.send_modify(|report| Arc::make_mut(report).errors.push(problem("no such directory")));
+    assert_eq!(get(&desk, "/ready").body, "nothing was read yet\n");
+    desk.report.send_replace(Arc::new(unread()));
     let reply = get(&desk, "/ready");
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(reply.body, "the manifests were not read yet\nname.yaml:7: no such directory\n");
+    assert_eq!(reply.body, "not read yet: the manifests\nname.yaml:7: no such directory\n");
     assert_eq!(get(&desk, "/live").status, StatusCode::OK);
+}
+
+fn unread() -> Report {
+    let errors = vec![problem("no such directory")];
+    Report { awaited: vec!["the manifests".to_owned()], errors, ..Report::empty() }
+}
+
+#[tokio::test]
+async fn an_agent_without_a_world_says_what_it_waits_for_until_the_whole_answers() {
+    let (report, read) = tokio::sync::watch::channel(Arc::new(unread()));
+    let front = Front::new("node-a".into(), read);
+    let get = |path: &str| front.answer(false, &Method::GET, path, "");
+    assert_eq!(get("/live").status, StatusCode::OK);
+    for page in ["/ready", "/metrics", "/snapshot", "/logs?pod=default/a"] {
+        let reply = get(page);
+        assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{page}");
+        assert_eq!(reply.body, "not read yet: the manifests\nname.yaml:7: no such directory\n");
+    }
+    let status: Status = serde_json::from_str(&get("/status").body).unwrap();
+    assert_eq!((&*status.node, status.ready, status.snapshot.version), ("node-a", false, 0));
+    assert_eq!((status.missing.len(), status.problems.len()), (2, 1));
+    assert_eq!(front.answer(false, &Method::POST, "/status", "").status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(front.answer(true, &Method::GET, "/ready", "").body, "the agent is ending\n");
+    drop(report);
+
+    let desk = ready_desk().await;
+    front.open(desk.admin.clone());
+    assert_eq!(front.answer(false, &Method::GET, "/ready", "").status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_age_of_what_the_world_was_read_from_is_a_metric() {
+    let desk = ready_desk().await;
+    let read_at = std::time::SystemTime::now() - std::time::Duration::from_secs(100);
+    desk.report.send_replace(Arc::new(Report { read_at: Some(read_at), ..Report::empty() }));
+    let page = get(&desk, "/metrics").body;
+    let age = page.lines().find_map(|line| line.strip_prefix("weft_source_age_seconds ")).unwrap();
+    assert!((100.0..160.0).contains(&age.parse::<f64>().unwrap()), "{age}");
+    assert!(status(&desk).snapshot.read_seconds_ago.unwrap() >= 100.0);
 }
 
 fn problem(message: &str) -> Problem {

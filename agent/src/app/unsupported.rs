@@ -7,17 +7,15 @@ use anyhow::bail;
 use tokio::sync::watch;
 use weft_model::snapshot::Snapshot;
 
-use super::{Cluster, Config, open_identities, open_telemetry, pods};
+use super::{Config, World, open_identities, open_telemetry, pods};
 use crate::{
-    admin::{self, Admin},
+    admin::{Admin, Front},
     cni::server::Ability,
-    discovery,
     ebpf::{
         machine,
         manager::{CaptureState, States},
     },
-    lifecycle,
-    net::PodPlaces,
+    lifecycle::Drain,
 };
 
 /// How often the machine is looked at anew: somebody may have mounted what was missing.
@@ -56,16 +54,12 @@ pub async fn stand_by(
     config: &Config,
     lacks: &str,
     ability: Ability,
-    places: PodPlaces,
-    cluster: Option<Cluster>,
-    snapshot: watch::Receiver<Arc<Snapshot>>,
-    reports: discovery::Handle,
+    world: World,
+    front: &Front,
+    drain: Drain,
 ) -> anyhow::Result<()> {
     tracing::error!(lacks, "this machine cannot capture: nothing is changed on it, and enrolled pods are reported");
-    let started = std::time::Instant::now();
-    let socket = admin::socket_path(&config.state_dir, &config.node);
-    admin::ensure_free(&socket)?;
-    let (_drainer, drain) = lifecycle::drain();
+    let World { snapshot, reports, places, cluster } = world;
     let (_wanted, wanted_here) = watch::channel(std::collections::BTreeSet::new());
     let (identities, _roots) = open_identities(config, &snapshot.borrow().clone(), wanted_here)?;
     let (telemetry, metrics) = open_telemetry(config, &snapshot)?;
@@ -84,11 +78,8 @@ pub async fn stand_by(
     pods::start(cni, cluster, around).await?;
     let report = reports.reports();
     let node = config.node.clone();
-    let pages = Arc::new(Admin { node, snapshot, states, identities, telemetry, metrics, report, started });
-    pages.clone().serve_unix(&socket, drain.clone()).await?;
-    if let Some(address) = config.http_addr {
-        pages.serve_tcp(address, drain).await?;
-    }
+    let started = front.started();
+    front.open(Arc::new(Admin { node, snapshot, states, identities, telemetry, metrics, report, started }));
     loop {
         tokio::time::sleep(LOOK).await;
         if tokio::task::spawn_blocking(machine::lacks).await?.is_none() {

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use super::{StateDir, cni::CniArgs};
+use super::{ApiServerArgs, StateDir, cni::CniArgs};
 use crate::{
     app::{self, CaSource},
     identity::MAX_TTL,
@@ -29,9 +29,12 @@ pub struct AgentArgs {
     /// Name of this node
     #[arg(long, value_name = "NAME", env = "WEFT_NODE", value_parser = node_name)]
     pub node: String,
-    /// Directory of Kubernetes manifests to follow
-    #[arg(long, value_name = "DIR", env = "WEFT_MANIFESTS")]
-    pub manifests: PathBuf,
+    /// Directory of Kubernetes manifests to follow, instead of an API server
+    #[arg(long, value_name = "DIR", env = "WEFT_MANIFESTS", conflicts_with_all = ["kubeconfig", "context"])]
+    pub manifests: Option<PathBuf>,
+    /// The API server to follow.
+    #[command(flatten)]
+    pub api_server: ApiServerArgs,
     /// Where the agent's socket is made.
     #[command(flatten)]
     pub state: StateDir,
@@ -111,7 +114,10 @@ impl AgentArgs {
         let bpf_dir = self.bpf_dir.unwrap_or_else(|| bpf_dir(&self.node));
         app::Config {
             node: self.node.into(),
-            manifests: self.manifests,
+            world: match self.manifests {
+                Some(directory) => app::WorldSource::Directory(directory),
+                None => app::WorldSource::ApiServer(self.api_server.into()),
+            },
             state_dir: self.state.state_dir,
             ca,
             certificate_ttl: Duration::from_secs(self.certificate_ttl.into()),

@@ -34,7 +34,8 @@ impl LogArgs {
     /// # Errors
     /// When the filter cannot be read.
     pub fn start(&self, is_agent: bool) -> anyhow::Result<()> {
-        let default = if is_agent { "info" } else { "warn" };
+        // weft says itself what an API server refuses, once.
+        let default = if is_agent { "info,kube_client=error" } else { "warn,kube_client=error" };
         let wanted = self.log_level.clone().or_else(|| std::env::var("RUST_LOG").ok()).filter(|text| !text.is_empty());
         let wanted = wanted.as_deref().unwrap_or(default);
         let filter = EnvFilter::try_new(wanted).with_context(|| format!("log filter {wanted:?}"))?;

@@ -18,7 +18,7 @@ use crate::{
         fixture::{Desk, proven, sentences},
         socket_path,
     },
-    app::CaSource,
+    app::{CaSource, WorldSource},
     discovery::{Problem, Report},
     ebpf::{
         leftovers,
@@ -26,6 +26,7 @@ use crate::{
         manager::CaptureState,
     },
     identity::MAX_TTL,
+    kubernetes::ApiServer,
     lifecycle,
 };
 
@@ -44,6 +45,7 @@ fn an_agent_has_its_defaults() {
     let Command::Agent(args) = cli.command else { panic!("another verb") };
     let config = args.config();
     assert_eq!(&*config.node, "node-a");
+    assert_eq!(config.world, WorldSource::Directory("world".into()));
     assert_eq!(config.state_dir, Path::new("/run/weft"));
     assert_eq!(config.bpf_dir, Path::new("/sys/fs/bpf/weft/node-a"));
     assert_eq!(config.workers, std::thread::available_parallelism().unwrap().get());
@@ -133,8 +135,21 @@ fn an_agent_takes_what_it_is_told() {
 }
 
 #[test]
+fn an_agent_without_manifests_follows_an_api_server() {
+    let world = |more: &[&str]| {
+        let cli = parse(&[&["agent", "--node", "n"], more].concat()).unwrap();
+        let Command::Agent(args) = cli.command else { panic!("another verb") };
+        args.config().world
+    };
+    assert_eq!(world(&[]), WorldSource::ApiServer(ApiServer::default()));
+    let named = ApiServer { kubeconfig: Some("k".into()), context: Some("c".to_owned()) };
+    assert_eq!(world(&["--kubeconfig", "k", "--context", "c"]), WorldSource::ApiServer(named));
+}
+
+#[test]
 fn what_cannot_be_is_a_usage_error() {
-    let cases: [(&[&str], ErrorKind); 8] = [
+    let cases: [(&[&str], ErrorKind); 9] = [
+        (&["agent", "--node", "a", "--manifests", "m", "--kubeconfig", "k"], ErrorKind::ArgumentConflict),
         (&["agent", "--manifests", "m"], ErrorKind::MissingRequiredArgument),
         (&["agent", "--node", "a/b", "--manifests", "m"], ErrorKind::ValueValidation),
         (&["agent", "--node", "..", "--manifests", "m"], ErrorKind::ValueValidation),
@@ -272,7 +287,7 @@ OUTCOME: delivered to 10.1.0.2:5000 of pod default/name-v1
 #[test]
 fn an_explanation_says_when_the_dice_decide() {
     let mut world = sentences();
-    world.pod_mut("name-v2").labels.insert("app2".into(), "v2".into());
+    Arc::make_mut(&mut world.pod_mut("name-v2").labels).insert("app2".into(), "v2".into());
     let mut deny = authorization("deny-v2", None, Action::Deny, vec![Rule::default()]);
     deny.selector = Some(weft_model::testing::labels(&[("version", "v2")]));
     world.authorization_policies.push(deny);
@@ -323,7 +338,7 @@ fn a_directory_is_checked_object_by_object() {
 
 async fn serve(desk: &Desk, folder: &Path) -> lifecycle::Drainer {
     let (drainer, drain) = lifecycle::drain();
-    desk.admin.clone().serve_unix(&socket_path(folder, &desk.admin.node), drain).await.unwrap();
+    desk.front().serve_unix(&socket_path(folder, &desk.admin.node), drain).await.unwrap();
     drainer
 }
 
@@ -370,7 +385,7 @@ async fn an_ending_agent_says_so_and_answers_on() {
 async fn the_same_pages_are_on_tcp() {
     let desk = Desk::new(&TestWorld::new());
     let (_drainer, drain) = lifecycle::drain();
-    let address = desk.admin.clone().serve_tcp("127.0.0.1:0".parse().unwrap(), drain.clone()).await.unwrap();
+    let address = desk.front().serve_tcp("127.0.0.1:0".parse().unwrap(), drain.clone()).await.unwrap();
     let stream = tokio::net::TcpStream::connect(address).await.unwrap();
     stream.writable().await.unwrap();
     stream.try_write(b"GET /live HTTP/1.0\r\n\r\n").unwrap();
@@ -378,7 +393,7 @@ async fn the_same_pages_are_on_tcp() {
     let mut stream = stream;
     tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.0 200") && answer.ends_with("live\n"), "{answer}");
-    let taken = desk.admin.clone().serve_tcp(address, drain).await.unwrap_err().to_string();
+    let taken = desk.front().serve_tcp(address, drain).await.unwrap_err().to_string();
     assert!(taken.contains("give another --http-addr"), "{taken}");
 }
 

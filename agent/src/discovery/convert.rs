@@ -1,32 +1,31 @@
 //! Kubernetes and Istio objects -> values of `weft-model`.
 //!
-//! Istio objects and the mesh configuration are converted, and thereby checked, one by one when they
-//! are read; core objects are only checked here. [`super::world`] puts pods, nodes, Services and slices
-//! together whenever something changed. Nothing below these two knows Kubernetes.
+//! Every object is converted, and thereby checked, when it is read: Istio's into values of the model, pods, Services
+//! and slices into the few facts that a mesh needs of them. [`super::world`] puts the facts together whenever
+//! something changed. Nothing below these two knows Kubernetes.
 
 pub mod authorization_policy;
 pub mod capture;
 pub mod check;
+pub mod deployment;
 pub mod destination_rule;
+pub mod endpoint_slice;
 pub mod host;
 pub mod matching;
 pub mod mesh_config;
 pub mod meta;
 pub mod peer_authentication;
+pub mod pod;
+pub mod protocol;
 pub mod scrape;
+pub mod service;
 pub mod virtual_service;
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use weft_model::workload::Labels;
 
 use super::{field_path::FieldPath, findings::Findings};
-
-/// Labels of an object.
-pub fn labels(meta: &ObjectMeta) -> Labels {
-    meta.labels.as_ref().map(model_labels).unwrap_or_default()
-}
 
 /// A map of strings as model labels.
 pub fn model_labels(map: &BTreeMap<String, String>) -> Labels {

@@ -4,7 +4,6 @@
 //! A change acts as soon as the writer pauses: inotify wakes the task, a short quiet time lets an editor
 //! finish, and a slow poll makes up for anything the kernel did not say.
 
-mod publish;
 mod scan;
 mod watch;
 
@@ -17,21 +16,23 @@ use std::{
 
 use tokio::{
     sync::watch as channel,
-    task::{JoinHandle, spawn_blocking},
+    task::spawn_blocking,
     time::{Instant, timeout, timeout_at},
 };
 use weft_model::snapshot::Snapshot;
 
 use self::{
-    publish::{Publisher, report},
     scan::Scanner,
     watch::{Names, Touched, Watch, Watched},
 };
 use super::{
+    handle::Handle,
     netns_addresses::{Kernel, NetnsAddresses},
     parse::Settings,
     problem::Report,
-    world::{Built, Inputs, build},
+    publish::{Publisher, sorted},
+    store::View,
+    world::{Before, Built, Inputs, Whereabouts, build},
 };
 
 /// A writer that pauses this long has finished.
@@ -72,30 +73,6 @@ impl Config {
     }
 }
 
-/// Keeps the directory watched; dropping it ends the watch.
-pub struct Handle {
-    reports: channel::Receiver<Arc<Report>>,
-    task: JoinHandle<()>,
-}
-
-impl Handle {
-    /// What is wrong with the directory, updated with every look at it.
-    pub fn reports(&self) -> channel::Receiver<Arc<Report>> {
-        self.reports.clone()
-    }
-
-    /// The latest report.
-    pub fn report(&self) -> Arc<Report> {
-        self.reports.borrow().clone()
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 /// Reads the directory, then watches it in a task of the caller's runtime. The first snapshot is
 /// complete; it has version 0 only when the directory could not be read, which the report says.
 ///
@@ -105,11 +82,13 @@ pub fn spawn(config: Config) -> (channel::Receiver<Arc<Snapshot>>, Handle) {
     let touched = Arc::new(Touched::default());
     let watch = Watch::new(config.dir.clone(), touched.clone());
     let (publisher, snapshots, reports) = Publisher::new();
-    let scanner = Scanner::new(&config.dir, Settings { cluster_domain: config.cluster_domain.clone() });
-    let mut source = Source { config, scanner, watch, publisher, netns_pods: 0, is_impatient: false };
+    let settings = Settings { cluster_domain: config.cluster_domain.clone(), ..Settings::default() };
+    let scanner = Scanner::new(&config.dir, settings);
+    let before = Before::default();
+    let mut source = Source { config, scanner, watch, publisher, before, netns_pods: 0, is_impatient: false };
     source.refresh(&touched);
     let task = tokio::spawn(run(source, touched));
-    (snapshots, Handle { reports, task })
+    (snapshots, Handle::new(reports, move || task.abort()))
 }
 
 /// Looks at the directory once and says what is wrong with it. Asks nobody for addresses.
@@ -119,8 +98,9 @@ pub fn check_dir(dir: &Path) -> Report {
     scanner.scan(&Names::All);
     let node: Arc<str> = "localhost".into();
     let view = scanner.store().view();
-    let built =
-        build(&view, &Inputs { cluster_domain: &settings.cluster_domain, default_node: &node, addresses: None });
+    let whereabouts = Whereabouts::Files { node: &node, addresses: None };
+    let inputs = Inputs { cluster_domain: &settings.cluster_domain, whereabouts };
+    let built = build(&view, &inputs, &mut Before::default());
     report(&scanner, &view, &built)
 }
 
@@ -130,6 +110,7 @@ struct Source {
     scanner: Scanner,
     watch: Watch,
     publisher: Publisher,
+    before: Before,
     netns_pods: usize,
     is_impatient: bool,
 }
@@ -148,20 +129,39 @@ impl Source {
         // Pods that are namespaces can get addresses without any file being touched.
         if changed || self.netns_pods > 0 || self.publisher.is_first() {
             let view = self.scanner.store().view();
-            let inputs = Inputs {
-                cluster_domain: &self.config.cluster_domain,
-                default_node: &self.config.node,
-                addresses: Some(&*self.config.addresses),
-            };
-            let built: Built = build(&view, &inputs);
+            let whereabouts = Whereabouts::Files { node: &self.config.node, addresses: Some(&*self.config.addresses) };
+            let inputs = Inputs { cluster_domain: &self.config.cluster_domain, whereabouts };
+            let built: Built = build(&view, &inputs, &mut self.before);
             self.netns_pods = built.netns_pods;
             self.is_impatient |= built.awaits_addresses;
             let report = report(&self.scanner, &view, &built);
             drop(view);
-            self.publisher.publish(built.world, report);
+            let (was_read, objects) = (report.read_at.is_some(), report.objects);
+            // The report first: who waits for a world may ask at once what was said about it.
+            self.publisher.report(report);
+            // A directory that could not be read says nothing about the world: not even that it is empty.
+            if was_read && self.publisher.publish(built.world) {
+                tracing::info!(version = self.publisher.version(), objects, "manifests changed the world");
+            }
         } else {
             self.publisher.looked(self.scanner.read_at());
         }
+    }
+}
+
+/// The report on the directory: what its files, the objects together and the world had to say.
+fn report(scanner: &Scanner, view: &View<'_>, built: &Built) -> Report {
+    let store = scanner.store();
+    let of_objects = view.objects.values().flat_map(|object| &object.parsed.warnings);
+    // Each kind is mentioned once, not once per file.
+    let mut mentioned = BTreeSet::new();
+    Report {
+        errors: sorted(scanner.directory_error().into_iter().chain(store.errors())),
+        warnings: sorted(store.file_warnings().chain(of_objects).chain(&view.warnings).chain(&built.warnings)),
+        notes: sorted(store.notes().filter(|note| mentioned.insert(&note.message))),
+        awaited: Vec::from_iter(scanner.read_at().is_none().then(|| "the manifests".to_owned())),
+        objects: view.objects.len(),
+        read_at: scanner.read_at(),
     }
 }
 

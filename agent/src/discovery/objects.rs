@@ -1,8 +1,8 @@
 //! The objects of a directory: which kinds weft acts on, and what it keeps of each.
 //!
 //! Core kinds are those of `k8s-openapi`; Istio's are our own types, one file per kind, in the shape
-//! from which CRDs are generated: a superset of old and new spellings. Istio objects are converted
-//! when they are read (they need nothing but themselves); pods, Services and nodes when the world is built.
+//! from which CRDs are generated: a superset of old and new spellings. All are converted when they are read
+//! ([`super::convert`]), and only the result is kept.
 
 pub mod authorization_policy;
 pub mod common;
@@ -16,21 +16,16 @@ pub mod virtual_service;
 
 use std::{fmt, sync::Arc};
 
-use k8s_openapi::{
-    api::{
-        apps::v1::Deployment,
-        core::v1::{Pod, Service},
-        discovery::v1::EndpointSlice,
-    },
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 use weft_model::{
     mesh::MeshConfig,
     policy::{AuthorizationPolicy, PeerAuthentication},
     route::{DestinationRule, VirtualService},
-    workload::Labels,
+    workload::{Labels, Named},
 };
+
+use super::convert::{deployment::DeploymentFacts, endpoint_slice::SliceFacts, pod::PodFacts, service::ServiceFacts};
 
 /// Kinds weft acts on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,6 +49,12 @@ impl Kind {
     /// Does it live outside of namespaces?
     pub fn is_cluster_scoped(self) -> bool {
         matches!(self, Self::Namespace | Self::Node)
+    }
+
+    /// Is it Kubernetes' own? The others are defined by Istio.
+    pub fn is_core(self) -> bool {
+        use Kind::{AuthorizationPolicy, DestinationRule, PeerAuthentication, VirtualService};
+        !matches!(self, VirtualService | DestinationRule | PeerAuthentication | AuthorizationPolicy)
     }
 }
 
@@ -109,6 +110,13 @@ pub struct Key {
     pub name: Arc<str>,
 }
 
+impl Key {
+    /// Namespace and name.
+    pub fn named(&self) -> Named {
+        Named { namespace: self.namespace.clone(), name: self.name.clone() }
+    }
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.namespace.is_empty() {
@@ -119,18 +127,18 @@ impl fmt::Display for Key {
 }
 
 /// What is kept of an object.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Content {
     /// Labels of a Namespace.
-    Namespace(Labels),
+    Namespace(Arc<Labels>),
     /// Labels of a Node.
-    Node(Labels),
+    Node(Arc<Labels>),
     /// A Pod.
-    Pod(Box<Pod>),
+    Pod(Arc<PodFacts>),
     /// A Service.
-    Service(Box<Service>),
+    Service(Arc<ServiceFacts>),
     /// An EndpointSlice.
-    EndpointSlice(Box<EndpointSlice>),
+    EndpointSlice(Arc<SliceFacts>),
     /// A ServiceAccount: that it exists.
     ServiceAccount,
     /// ConfigMap `istio-system/istio`.
@@ -138,7 +146,7 @@ pub enum Content {
     /// Another ConfigMap: that it exists.
     ConfigMap,
     /// A Deployment, from whose annotated template pods are derived.
-    Deployment(Box<Deployment>),
+    Deployment(Arc<DeploymentFacts>),
     /// A VirtualService.
     VirtualService(Arc<VirtualService>),
     /// A DestinationRule.

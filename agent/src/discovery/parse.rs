@@ -1,7 +1,8 @@
-//! Reads one file: text -> documents -> objects, with everything that is wrong with it.
+//! Reads objects: the text of a file, or an object as the API server has it, with everything that is wrong with it.
 //!
-//! Nothing here touches the disk or knows what was read before: [`super::store`] decides what
-//! happens to objects whose new version is broken. Problems name file, line, object and field.
+//! Nothing here touches the disk or the network or knows what was read before: [`super::store`] and
+//! [`super::api_server`] decide what happens to objects whose new version is broken. Problems name file and line (or
+//! the API server), object and field.
 
 mod item;
 mod typed;
@@ -14,21 +15,35 @@ use super::{
     document::{self, Document},
     field_path::FieldPath,
     findings::Finding,
+    intern::Interner,
     locate::line_of,
     objects::{Content, Key},
     problem::Problem,
 };
 
+/// Who wrote the objects down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A person, in files: what a cluster would fill in may be missing, annotations stand for it.
+    Files,
+    /// An API server: it has checked and completed its own kinds, and may know more fields of them than weft.
+    ApiServer,
+}
+
 /// What reading needs to know about the mesh.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// DNS suffix of the cluster, for fully qualified names.
     pub cluster_domain: Arc<str>,
+    /// Who wrote what is read.
+    pub origin: Origin,
+    /// Keeps one copy of equal strings.
+    pub interner: Interner,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { cluster_domain: "cluster.local".into() }
+        Self { cluster_domain: "cluster.local".into(), origin: Origin::Files, interner: Interner::default() }
     }
 }
 
@@ -37,8 +52,8 @@ impl Default for Settings {
 pub struct Parsed {
     /// Its name.
     pub key: Key,
-    /// Line it starts at.
-    pub line: usize,
+    /// Line it starts at, where there are lines.
+    pub line: Option<usize>,
     /// What it says.
     pub content: Content,
     /// What it says in vain.
@@ -69,14 +84,21 @@ impl ParsedFile {
 pub fn parse(name: &str, text: &str, settings: &Settings) -> ParsedFile {
     let mut file = ParsedFile::default();
     for document in document::split(text) {
-        let place = Place { file: name.into(), document };
+        let place = Place { file: name.into(), document: Some(document) };
         match serde_yaml_ng::from_str::<Value>(document.text).and_then(merged) {
             Ok(Value::Null) => {}
             Ok(value) => item::read_all(&place, value, settings, &mut file),
-            Err(error) => file.errors.push((None, place.syntax_error(&error))),
+            Err(error) => file.errors.push((None, syntax_error(name, &document, &error))),
         }
     }
     file
+}
+
+/// Reads one object that `place` has, as a value and not as text.
+pub fn object(place: &Arc<str>, value: Value, settings: &Settings) -> ParsedFile {
+    let mut read = ParsedFile::default();
+    item::read_all(&Place { file: place.clone(), document: None }, value, settings, &mut read);
+    read
 }
 
 /// With YAML's merge keys (`<<`) resolved, and keys such as `8080:` as strings, as JSON has them.
@@ -103,42 +125,44 @@ fn with_string_keys(value: Value) -> Value {
 /// Where something was read: makes problems out of findings.
 struct Place<'a> {
     file: Arc<str>,
-    document: Document<'a>,
+    /// The text, where there is one.
+    document: Option<Document<'a>>,
 }
 
 impl Place<'_> {
     /// Line of the file at which the field of the document stands.
-    fn line(&self, path: &FieldPath) -> usize {
-        self.document.lines_before + line_of(self.document.text, path).unwrap_or(1)
+    fn line(&self, path: &FieldPath) -> Option<usize> {
+        let document = self.document.as_ref()?;
+        Some(document.lines_before + line_of(document.text, path).unwrap_or(1))
     }
 
     /// A finding about the object at `at` of this document.
     fn problem(&self, object: &str, at: &FieldPath, finding: Finding) -> Problem {
         Problem {
             file: self.file.clone(),
-            line: Some(self.line(&at.join(&finding.path)) + finding.lines_below),
+            line: self.line(&at.join(&finding.path)).map(|line| line + finding.lines_below),
             object: Some(object.to_owned()),
             field: (!finding.path.is_root()).then(|| finding.path.to_string()),
             message: finding.message,
             next_step: finding.next_step,
         }
     }
+}
 
-    fn syntax_error(&self, error: &serde_yaml_ng::Error) -> Problem {
-        // At the end of the text the parser points behind its last line.
-        let last = self.document.text.lines().count().max(1);
-        let line = error.location().map_or(1, |place| place.line()).min(last);
-        // The location is said once, as a line of the file, not again as one of the document.
-        let message = error.to_string();
-        let message = message.split(" at line ").next().unwrap_or(&message);
-        Problem {
-            file: self.file.clone(),
-            line: Some(self.document.lines_before + line),
-            object: None,
-            field: None,
-            message: format!("not readable as YAML: {message}"),
-            next_step: "look for wrong indentation or a missing quote at or above this line".into(),
-        }
+fn syntax_error(file: &str, document: &Document<'_>, error: &serde_yaml_ng::Error) -> Problem {
+    // At the end of the text the parser points behind its last line.
+    let last = document.text.lines().count().max(1);
+    let line = error.location().map_or(1, |place| place.line()).min(last);
+    // The location is said once, as a line of the file, not again as one of the document.
+    let message = error.to_string();
+    let message = message.split(" at line ").next().unwrap_or(&message);
+    Problem {
+        file: file.into(),
+        line: Some(document.lines_before + line),
+        object: None,
+        field: None,
+        message: format!("not readable as YAML: {message}"),
+        next_step: "look for wrong indentation or a missing quote at or above this line".into(),
     }
 }
 

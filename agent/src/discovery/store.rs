@@ -44,6 +44,13 @@ pub struct InForce<'a> {
     is_retained: bool,
 }
 
+impl<'a> InForce<'a> {
+    /// An object that `place` says, in its newest version.
+    pub fn new(place: &'a Arc<str>, parsed: &'a Parsed) -> Self {
+        Self { file: place, parsed, is_retained: false }
+    }
+}
+
 /// Everything in force, with the warnings that only the whole shows.
 #[derive(Debug, Default)]
 pub struct View<'a> {
@@ -64,11 +71,11 @@ impl Store {
             let line = object.line;
             let replaced = held.objects.insert(key.clone(), Object { parsed: object, is_retained: false });
             if let Some(earlier) = replaced {
-                let other = format!("{file}:{}", earlier.parsed.line);
+                let other = place(file, earlier.parsed.line);
                 held.warnings.push(twice(file, line, &key, &other));
             }
         }
-        for (key, mut problem) in parsed.errors {
+        for (key, problem) in parsed.errors {
             let previous = key.as_ref().and_then(|key| before.remove_entry(key));
             let stays = match (&key, previous) {
                 (Some(key), _) if held.objects.contains_key(key) => "the version read before stays in force",
@@ -79,11 +86,7 @@ impl Store {
                 (Some(_), None) => "it does not act until then",
                 (None, _) => "what was read from here before stays in force",
             };
-            problem.next_step = match problem.next_step.as_str() {
-                "" => stays.to_owned(),
-                next => format!("{next}; {stays}"),
-            };
-            held.errors.push(problem);
+            held.errors.push(problem.followed_by(stays));
         }
         if has_nameless_errors {
             // One of the objects of before is in the broken text, nobody knows which: keep them all.
@@ -129,7 +132,7 @@ impl Store {
                     false => (candidate, earlier),
                 };
                 view.objects.insert(key, winner);
-                let other = format!("{}:{}", loser.file, loser.parsed.line);
+                let other = place(loser.file, loser.parsed.line);
                 view.warnings.push(twice(winner.file, winner.parsed.line, key, &other));
             }
         }
@@ -152,10 +155,14 @@ impl Store {
     }
 }
 
-fn twice(file: &Arc<str>, line: usize, key: &Key, other: &str) -> Problem {
+fn place(file: &str, line: Option<usize>) -> String {
+    line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"))
+}
+
+fn twice(file: &Arc<str>, line: Option<usize>, key: &Key, other: &str) -> Problem {
     Problem {
         file: file.clone(),
-        line: Some(line),
+        line,
         object: Some(key.to_string()),
         field: None,
         message: format!("is defined here and in {other}; the one here is used"),

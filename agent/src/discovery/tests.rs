@@ -14,7 +14,7 @@ use super::{
     netns_addresses::NetnsAddresses,
     parse::{Settings, parse},
     store::Store,
-    world::{Inputs, build},
+    world::{Before, Inputs, Whereabouts, build},
 };
 
 /// Addresses of namespaces, by name.
@@ -76,7 +76,8 @@ pub fn read_with(files: &[(&str, &str)], addresses: &FakeAddresses) -> Read {
     }
     let view = store.view();
     let (domain, node) = (Arc::from("cluster.local"), Arc::from("node-1"));
-    let built = build(&view, &Inputs { cluster_domain: &domain, default_node: &node, addresses: Some(addresses) });
+    let whereabouts = Whereabouts::Files { node: &node, addresses: Some(addresses) };
+    let built = build(&view, &Inputs { cluster_domain: &domain, whereabouts }, &mut Before::default());
     let of_objects = view.objects.values().flat_map(|one| &one.parsed.warnings);
     let warnings = store.file_warnings().chain(of_objects).chain(&view.warnings).chain(&built.warnings);
     Read {

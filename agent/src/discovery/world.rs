@@ -1,50 +1,66 @@
 //! The objects in force -> one [`World`].
 //!
-//! Rebuilt whole on each change: what is in it depends on everything else (labels of namespaces, pods
-//! behind Services, the mesh's settings), and a whole is easier to trust than a patch.
+//! Built whole on each change: what is in it depends on everything else (labels of namespaces, pods behind Services, the
+//! mesh's settings), and a whole is easier to trust than a patch. What is made from the same things as in the world
+//! before is not made again: one pod more among ten thousand costs one pod.
 
 pub mod cluster_ip;
-pub mod deployment;
 pub mod endpoints;
 pub mod enrolment;
-pub mod protocol;
-pub mod service;
+pub mod members;
+mod pods;
+mod services;
 pub mod workload;
 
 use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
-use k8s_openapi::api::{core::v1::Pod, core::v1::Service, discovery::v1::EndpointSlice};
 use weft_model::{
     mesh::MeshConfig,
-    service::Resolution,
     snapshot::World,
     workload::{Labels, Named},
 };
 
 use self::{
-    endpoints::{Member, Members},
-    workload::Surroundings,
+    members::{Changed, Member},
+    services::Assembled,
 };
 use super::{
-    convert::{capture, destination_rule, host::KnownServices, virtual_service},
+    convert::{destination_rule, host::KnownServices, virtual_service},
     netns_addresses::NetnsAddresses,
     objects::{Content, Key, Kind},
     problem::Problem,
     store::{InForce, View},
 };
+use crate::net::PodPlaces;
 
 /// What a world needs beside the objects.
 pub struct Inputs<'a> {
     /// DNS suffix of the cluster.
     pub cluster_domain: &'a Arc<str>,
-    /// Node of pods that name none: the agent's own.
-    pub default_node: &'a Arc<str>,
-    /// Who knows the addresses of namespaces; `None` leaves pods without status without addresses.
-    pub addresses: Option<&'a dyn NetnsAddresses>,
+    /// Where pods are.
+    pub whereabouts: Whereabouts<'a>,
+}
+
+/// Who knows where pods are, and with that, whose cluster it is.
+#[derive(Clone, Copy)]
+pub enum Whereabouts<'a> {
+    /// Files: what nobody writes down is made up, as a cluster would have it.
+    Files {
+        /// Node of pods that name none: the agent's own.
+        node: &'a Arc<str>,
+        /// Who knows the addresses of namespaces; `None` leaves pods without status without addresses.
+        addresses: Option<&'a dyn NetnsAddresses>,
+    },
+    /// An API server: everything is written down, but for what only the node knows of its pods.
+    ApiServer {
+        /// The agent's node.
+        node: &'a Arc<str>,
+        /// Its pods.
+        places: &'a PodPlaces,
+    },
 }
 
 /// A world, and what was noticed on the way.
@@ -60,14 +76,29 @@ pub struct Built {
     pub awaits_addresses: bool,
 }
 
-/// Builds the world of the objects in force.
-pub fn build(view: &View<'_>, inputs: &Inputs<'_>) -> Built {
+/// Parts of the last world, for the next one.
+#[derive(Debug, Default)]
+pub struct Before {
+    mesh: MeshConfig,
+    members: BTreeMap<Named, Member>,
+    services: HashMap<Named, Assembled>,
+}
+
+/// Builds the world of the objects in force. `before` is what the last call left there, or nothing.
+pub fn build(view: &View<'_>, inputs: &Inputs<'_>, before: &mut Before) -> Built {
     let mut builder = Builder { view, inputs, built: Built::default() };
-    builder.built.world.mesh = builder.mesh();
-    let members = builder.members();
-    builder.services(&members);
+    let mesh = builder.mesh();
+    if before.mesh != mesh {
+        *before = Before { mesh: mesh.clone(), ..Before::default() };
+    }
+    builder.built.world.mesh = mesh;
+    builder.built.world.namespaces = builder.namespaces();
+    let mut changed = Changed::default();
+    let members = builder.members(std::mem::take(&mut before.members), &mut changed);
+    builder.services(&members, &changed, &mut before.services);
     builder.rules();
-    builder.built.world.workloads = members.by_name.into_values().map(|member| member.workload).collect();
+    builder.built.world.workloads = members.by_name.values().map(|member| member.workload.clone()).collect();
+    before.members = members.by_name;
     builder.built
 }
 
@@ -85,7 +116,7 @@ impl<'a> Builder<'a> {
     fn warn(&mut self, key: &Key, object: InForce<'_>, message: String, next_step: &str) {
         self.built.warnings.push(Problem {
             file: object.file.clone(),
-            line: Some(object.parsed.line),
+            line: object.parsed.line,
             object: Some(key.to_string()),
             field: None,
             message,
@@ -104,133 +135,18 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn labels_of(&self, kind: Kind) -> BTreeMap<Arc<str>, Labels> {
-        let labels = |(key, object): (&Key, InForce<'_>)| match &object.parsed.content {
-            Content::Namespace(labels) | Content::Node(labels) => Some((key.name.clone(), labels.clone())),
+    /// Namespaces: are their pods enrolled, unless one says otherwise?
+    fn namespaces(&self) -> BTreeMap<Arc<str>, bool> {
+        let enrolled = |(name, labels): (&str, &Arc<Labels>)| (name.into(), enrolment::of_namespace(name, labels));
+        self.labels_of(Kind::Namespace).into_iter().map(enrolled).collect()
+    }
+
+    fn labels_of(&self, kind: Kind) -> HashMap<&'a str, &'a Arc<Labels>> {
+        let labels = |(key, object): (&'a Key, InForce<'a>)| match &object.parsed.content {
+            Content::Namespace(labels) | Content::Node(labels) => Some((&*key.name, labels)),
             _ => None,
         };
         self.of_kind(kind).filter_map(labels).collect()
-    }
-
-    /// Pods as written, and those derived from Deployments.
-    fn pods(&mut self) -> Vec<(&'a Key, InForce<'a>, Named, Cow<'a, Pod>)> {
-        let mut pods = Vec::new();
-        for (key, object) in self.of_kind(Kind::Pod) {
-            if let Content::Pod(pod) = &object.parsed.content
-                && !workload::is_over(pod)
-            {
-                let name = Named { namespace: key.namespace.clone(), name: key.name.clone() };
-                pods.push((key, object, name, Cow::Borrowed(&**pod)));
-            }
-        }
-        let written: BTreeSet<Named> = pods.iter().map(|(_, _, name, _)| name.clone()).collect();
-        let owners = pods
-            .iter()
-            .filter_map(|(_, _, name, pod)| Some((name.namespace.clone(), Arc::from(workload::controller(pod)?))));
-        let owners: BTreeSet<(Arc<str>, Arc<str>)> = owners.collect();
-        for (key, object) in self.of_kind(Kind::Deployment) {
-            let Content::Deployment(deployment) = &object.parsed.content else { continue };
-            if owners.contains(&(key.namespace.clone(), key.name.clone())) {
-                // A dump of a cluster: its pods are here themselves.
-                continue;
-            }
-            if deployment::lacks_namespaces(deployment) {
-                let message = format!("has fewer network namespaces than pods ({} names them)", capture::NETNS);
-                let next = "add the annotation to spec.template.metadata, for example weft.dev/netns: pod-a, pod-b";
-                self.warn(key, object, message, next);
-            }
-            for pod in deployment::pods(&key.name, deployment) {
-                let name = pod.metadata.name.as_deref().unwrap_or_default();
-                let name = Named { namespace: key.namespace.clone(), name: name.into() };
-                if !written.contains(&name) {
-                    pods.push((key, object, name, Cow::Owned(pod)));
-                }
-            }
-        }
-        pods
-    }
-
-    fn members(&mut self) -> Members<'a> {
-        let mesh = self.built.world.mesh.clone();
-        let (namespaces, nodes) = (self.labels_of(Kind::Namespace), self.labels_of(Kind::Node));
-        let enrolled = |(name, labels): (&Arc<str>, &Labels)| (name.clone(), enrolment::of_namespace(name, labels));
-        self.built.world.namespaces = namespaces.iter().map(enrolled).collect();
-        let around = Surroundings {
-            mesh: &mesh,
-            namespaces: &namespaces,
-            nodes: &nodes,
-            default_node: self.inputs.default_node,
-        };
-        let mut members = Members { by_name: BTreeMap::new(), by_address: HashMap::new() };
-        for (key, object, name, pod) in self.pods() {
-            let mut workload = workload::workload(name.clone(), &pod, &around);
-            if let (true, false, Some(netns)) =
-                (workload.addresses.is_empty(), workload.host_network, workload.capture.netns.clone())
-            {
-                workload.addresses = self.ask(key, object, &name, &netns);
-            }
-            let workload = Arc::new(workload);
-            for address in workload.addresses.iter().filter(|_| !workload.host_network) {
-                if let Some(other) = members.by_address.insert(*address, workload.clone()) {
-                    let message = format!("pods {} and {name} have the same address {address}", other.pod);
-                    self.warn(key, object, message, "give each pod an address of its own");
-                }
-            }
-            members.by_name.insert(name, Member { pod, workload });
-        }
-        members
-    }
-
-    /// Addresses of a pod without status, from its namespace.
-    fn ask(&mut self, key: &Key, object: InForce<'_>, pod: &Named, netns: &Arc<str>) -> Vec<std::net::IpAddr> {
-        let Some(who) = self.inputs.addresses else { return Vec::new() };
-        self.built.netns_pods += 1;
-        let next = "create the namespace and its interface; it is looked for again";
-        match who.addresses(netns) {
-            Ok(addresses) if !addresses.is_empty() => {
-                return addresses.into_iter().map(|ip| ip.to_canonical()).collect();
-            }
-            Ok(_) => self.warn(key, object, format!("network namespace {netns} of pod {pod} has no address"), next),
-            Err(error) => {
-                let message = format!("addresses of pod {pod} in network namespace {netns}: {error}");
-                self.warn(key, object, message, next);
-            }
-        }
-        self.built.awaits_addresses = true;
-        Vec::new()
-    }
-
-    fn services(&mut self, members: &Members<'_>) {
-        let mut slices: BTreeMap<(&str, &str), Vec<&EndpointSlice>> = BTreeMap::new();
-        for (key, object) in self.of_kind(Kind::EndpointSlice) {
-            if let Content::EndpointSlice(slice) = &object.parsed.content {
-                let labels = slice.metadata.labels.as_ref();
-                match labels.and_then(|labels| labels.get("kubernetes.io/service-name")) {
-                    Some(of) => slices.entry((&key.namespace, of)).or_default().push(slice),
-                    None => {
-                        let message = "belongs to no Service".to_owned();
-                        self.warn(key, object, message, "add the label kubernetes.io/service-name");
-                    }
-                }
-            }
-        }
-        for (key, object) in self.of_kind(Kind::Service) {
-            let Content::Service(written) = &object.parsed.content else { continue };
-            let name = Named { namespace: key.namespace.clone(), name: key.name.clone() };
-            let slices = slices.get(&(&*key.namespace, &*key.name));
-            self.service(name, written, slices, members);
-        }
-        cluster_ip::allocate(&mut self.built.world.services);
-    }
-
-    fn service(&mut self, name: Named, written: &Service, slices: Option<&Vec<&EndpointSlice>>, members: &Members<'_>) {
-        let mut service = service::service(name, written, self.inputs.cluster_domain);
-        service.endpoints = match slices {
-            _ if matches!(service.resolution, Resolution::ExternalName(_)) => Vec::new(),
-            Some(slices) => endpoints::from_slices(&service, slices, members),
-            None => endpoints::from_pods(&service, written, members),
-        };
-        self.built.world.services.push(Arc::new(service));
     }
 
     fn rules(&mut self) {

@@ -48,6 +48,8 @@ pub struct AgentMetrics {
     pub captured_pods: IntGauge,
     /// `weft_snapshot_version`: the snapshot decisions are made by; see [`AgentMetrics::set_snapshot`].
     pub snapshot_version: IntGauge,
+    /// `weft_source_age_seconds`: time since what the world is read from was last known to be as it was read.
+    pub source_age: Gauge,
     /// `weft_access_log_dropped_total`: lines lost because the log could not keep up.
     pub access_log_dropped: IntCounter,
     /// `weft_series_dropped_total`: events counted under an overflow series.
@@ -88,6 +90,10 @@ impl AgentMetrics {
             captured_pods: register.add(IntGauge::new("weft_captured_pods", "Pods whose traffic is captured.")?)?,
             snapshot_version: register
                 .add(IntGauge::new("weft_snapshot_version", "Version of the snapshot in use.")?)?,
+            source_age: register.add(Gauge::new(
+                "weft_source_age_seconds",
+                "Time since the source of the world (API server, manifests) was last confirmed; grows while it is away.",
+            )?)?,
             access_log_dropped: register.add(IntCounter::new(
                 "weft_access_log_dropped_total",
                 "Access log lines lost because the log could not keep up.",

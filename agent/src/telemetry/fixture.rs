@@ -12,7 +12,7 @@ use weft_model::{
     outcome::ResponseFlag,
     service::{Resolution, Service},
     snapshot::{Snapshot, World},
-    workload::{Canonical, Capture, Enrolment, Labels, Locality, Named, Workload},
+    workload::{Canonical, Capture, Enrolment, Locality, Named, Workload},
 };
 
 use super::{Config, Telemetry, agent::AgentMetrics};
@@ -35,7 +35,7 @@ pub(super) fn workload(app: &str, version: &str, address: &str) -> Arc<Workload>
         addresses: vec![address.parse().unwrap()],
         node: "node-1".into(),
         identity: identity(app),
-        labels: Labels::new(),
+        labels: Arc::default(),
         canonical: Canonical {
             workload: app.into(),
             service: app.into(),

@@ -45,7 +45,7 @@ fn a_large_world_is_indexed_quickly() {
             let version = if pod % 2 == 0 { "v1" } else { "v2" };
             let name = format!("{name}-{pod}");
             let labels = labels(&[("app", &format!("service-{service}")), ("version", version)]);
-            world.pod("default", &name, &address, &[]).labels = labels;
+            world.pod("default", &name, &address, &[]).labels = std::sync::Arc::new(labels);
         }
         world.destination_rules.push(destination_rule(&name, &name, &["v1", "v2"]));
     }

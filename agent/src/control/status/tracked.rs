@@ -67,7 +67,7 @@ fn key(kind: usize, object: &DynamicObject) -> Key {
 
 impl Tracked {
     fn new(object: &DynamicObject, cluster_domain: &Arc<str>, listing: u64) -> Self {
-        let settings = Settings { cluster_domain: cluster_domain.clone() };
+        let settings = Settings { cluster_domain: cluster_domain.clone(), ..Settings::default() };
         let meta = ObjectMeta { managed_fields: None, ..object.metadata.clone() };
         Self { meta, judged: judge(object, &settings), status: status_of(object), listing }
     }

@@ -19,11 +19,11 @@ use weft_model::{
 
 use super::patch::Changes;
 use crate::discovery::{
-    convert::scrape::{self, PAGE_PATH, PAGE_PORT, Written},
-    world::{
-        enrolment::{Facts, enrolment},
-        workload::controller,
+    convert::{
+        pod::controller,
+        scrape::{self, PAGE_PATH, PAGE_PORT, Written},
     },
+    world::enrolment::{Facts, enrolment},
 };
 
 const TLS_MODE: &str = "security.istio.io/tlsMode";

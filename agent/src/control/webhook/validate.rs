@@ -37,7 +37,7 @@ pub struct Question<'a> {
 impl<'a> Question<'a> {
     /// Reads the object, with the mesh's settings.
     pub fn new(request: &'a AdmissionRequest<DynamicObject>, snapshot: &Snapshot) -> Self {
-        let settings = Settings { cluster_domain: snapshot.mesh.cluster_domain.clone() };
+        let settings = Settings { cluster_domain: snapshot.mesh.cluster_domain.clone(), ..Settings::default() };
         let object = request.object.as_ref().filter(|object| !is_settled(request, object));
         Self { request, judged: object.map(|object| judge(object, &settings)) }
     }

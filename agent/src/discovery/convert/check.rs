@@ -153,7 +153,6 @@ fn pod_spec(spec: &PodSpec, path: &FieldPath, findings: &mut Findings) {
 }
 
 fn annotations(written: Option<&BTreeMap<String, String>>, path: &FieldPath, findings: &mut Findings) {
-    capture::capture(written, path, findings);
     if let Some(text) = written.and_then(|all| all.get("prometheus.io/port"))
         && text.parse::<u16>().is_err()
     {

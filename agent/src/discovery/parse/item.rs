@@ -12,7 +12,7 @@ use serde_yaml_ng::Value;
 
 use super::{Parsed, ParsedFile, Place, Settings, typed};
 use crate::discovery::{
-    convert::{self, labels, meta::Meta},
+    convert::{self, meta::Meta},
     field_path::FieldPath,
     findings::{Finding, Findings},
     names,
@@ -78,7 +78,7 @@ struct Item<'a> {
 
 impl<'a> Item<'a> {
     fn read(place: &'a Place<'a>, at: FieldPath, value: Value, settings: &'a Settings, file: &'a mut ParsedFile) {
-        match Self::identify(place, &at, &value, file) {
+        match Self::identify(place, &at, &value, settings, file) {
             Ok(Some(key)) => Item { place, at, value, key, settings, file }.dispatch(),
             Ok(None) => {}
             Err(refused) => {
@@ -93,6 +93,7 @@ impl<'a> Item<'a> {
         place: &Place<'_>,
         at: &FieldPath,
         value: &Value,
+        settings: &Settings,
         file: &mut ParsedFile,
     ) -> Result<Option<Key>, Box<Refused>> {
         let nameless = |field: &str, message: &str, next: &str| {
@@ -128,7 +129,8 @@ impl<'a> Item<'a> {
             return Err(Refused::boxed(None, &object, finding));
         };
         let namespace = if known.is_cluster_scoped() { String::new() } else { namespace };
-        let key = Key { kind: known, namespace: namespace.into(), name: name.into() };
+        let key =
+            Key { kind: known, namespace: settings.interner.text(&namespace), name: settings.interner.text(&name) };
         let object = key.to_string();
         if !versions.contains(&version) || group == "extensions" {
             let wanted = versions.last().copied().unwrap_or("v1");
@@ -145,26 +147,32 @@ impl<'a> Item<'a> {
     }
 
     fn dispatch(self) {
-        let domain: Arc<str> = self.settings.cluster_domain.clone();
+        let settings = self.settings;
+        let domain: Arc<str> = settings.cluster_domain.clone();
         match self.key.kind {
-            Kind::Namespace => self.core(|one: Namespace, _, _| Content::Namespace(labels(&one.metadata))),
-            Kind::Node => self.core(|one: Node, _, _| Content::Node(labels(&one.metadata))),
+            Kind::Namespace => self.core(|one: Namespace, _, _| {
+                Content::Namespace(settings.interner.labels(one.metadata.labels.as_ref()))
+            }),
+            Kind::Node => {
+                self.core(|one: Node, _, _| Content::Node(settings.interner.labels(one.metadata.labels.as_ref())))
+            }
             Kind::ServiceAccount => self.core(|_: ServiceAccount, _, _| Content::ServiceAccount),
             Kind::Pod => self.core(|one: Pod, _, findings| {
                 convert::check::pod(&one, findings);
-                Content::Pod(Box::new(one))
+                let annotations = FieldPath::of(&["metadata", "annotations"]);
+                Content::Pod(Arc::new(convert::pod::facts(&one, settings, &annotations, findings)))
             }),
-            Kind::Service => self.core(|one: Service, _, findings| {
+            Kind::Service => self.core(|one: Service, key, findings| {
                 convert::check::service(&one, findings);
-                Content::Service(Box::new(one))
+                Content::Service(Arc::new(convert::service::facts(key.named(), &one, settings)))
             }),
-            Kind::EndpointSlice => self.core(|one: EndpointSlice, _, findings| {
+            Kind::EndpointSlice => self.core(|one: EndpointSlice, key, findings| {
                 convert::check::endpoint_slice(&one, findings);
-                Content::EndpointSlice(Box::new(one))
+                Content::EndpointSlice(Arc::new(convert::endpoint_slice::facts(&key.namespace, &one, settings)))
             }),
-            Kind::Deployment => self.core(|one: Deployment, _, findings| {
+            Kind::Deployment => self.core(|one: Deployment, key, findings| {
                 convert::check::deployment(&one, findings);
-                Content::Deployment(Box::new(one))
+                Content::Deployment(Arc::new(convert::deployment::facts(&key.name, &one, settings, findings)))
             }),
             Kind::ConfigMap => {
                 self.core(move |one: ConfigMap, key, findings| match convert::mesh_config::is_mesh_config(key) {
@@ -199,7 +207,7 @@ impl<'a> Item<'a> {
 
     fn core<T: DeserializeOwned>(self, convert: impl FnOnce(T, &Key, &mut Findings) -> Content) {
         let mut findings = Findings::default();
-        let content = match typed::read::<T>(self.key.kind, self.value, &mut findings) {
+        let content = match typed::read::<T>(self.key.kind, self.value, self.settings.origin, &mut findings) {
             Ok(object) => Some(convert(object, &self.key, &mut findings)),
             Err(finding) => {
                 findings.errors.push(finding);

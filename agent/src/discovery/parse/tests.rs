@@ -186,7 +186,7 @@ fn lines_are_those_of_the_file_in_every_document_and_list() {
         "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: d}\nspec:\n  mtls: {mode: X}\n";
     let second = format!("# head\n---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: shop}}\n--- # two\n{broken}");
     let file = parse("a.yaml", &second, &Settings::default());
-    assert_eq!((file.objects.len(), file.objects[0].line), (1, 3));
+    assert_eq!((file.objects.len(), file.objects[0].line), (1, Some(3)));
     assert_eq!(file.errors[0].1.line, Some(11));
     let indented: String = broken.lines().map(|line| format!("    {line}\n")).collect();
     let list = format!("apiVersion: v1\nkind: List\nitems:\n  - \n{indented}");

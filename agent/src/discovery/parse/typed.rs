@@ -8,18 +8,28 @@ use super::super::{
     field_path::FieldPath,
     findings::{Finding, Findings},
     objects::Kind,
+    parse::Origin,
 };
 
 /// Reads `value` as a `T`. Fields that `T` does not know are warned about; where a condition would
-/// match more than it says without them, they are errors.
+/// match more than it says without them, they are errors. Of its own kinds an API server may know more fields than
+/// this version of weft, and has refused those that it does not know itself.
 ///
 /// # Errors
 /// The field that cannot be read, and why.
-pub fn read<T: DeserializeOwned>(kind: Kind, value: Value, findings: &mut Findings) -> Result<T, Finding> {
+pub fn read<T: DeserializeOwned>(
+    kind: Kind,
+    value: Value,
+    origin: Origin,
+    findings: &mut Findings,
+) -> Result<T, Finding> {
     let mut unknown = Vec::new();
     let mut track = serde_path_to_error::Track::new();
     let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
     let object: Result<T, _> = serde_ignored::deserialize(tracked, |path| unknown.push(FieldPath::from(&path)));
+    if origin == Origin::ApiServer && kind.is_core() {
+        unknown.clear();
+    }
     for path in unknown {
         report_unknown::<T>(kind, &path, findings);
     }

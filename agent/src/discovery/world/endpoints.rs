@@ -1,122 +1,122 @@
 //! Endpoints of a Service: from its EndpointSlices where there are any, else from the pods it selects.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
     sync::Arc,
 };
 
-use k8s_openapi::api::{
-    core::v1::{Pod, Service as Written},
-    discovery::v1::EndpointSlice,
-};
 use weft_model::{
-    address::canonical_ip,
     service::{Endpoint, Service, TargetPort},
-    workload::{Named, Workload},
+    workload::{Named, Workload, selects},
 };
 
-use super::service::families;
-
-/// A pod with the workload it became.
-pub struct Member<'a> {
-    /// As written.
-    pub pod: std::borrow::Cow<'a, Pod>,
-    /// As the mesh sees it.
-    pub workload: Arc<Workload>,
-}
-
-/// Pods by name and by address.
-pub struct Members<'a> {
-    /// All pods, by namespace and name.
-    pub by_name: BTreeMap<Named, Member<'a>>,
-    /// Those with an address of their own.
-    pub by_address: HashMap<IpAddr, Arc<Workload>>,
-}
+use super::{
+    super::convert::{
+        endpoint_slice::{SliceEndpoint, SliceFacts},
+        pod::PodFacts,
+        service::ServiceFacts,
+    },
+    members::Members,
+};
 
 /// Endpoints from the slices of a Service: several merged, ports found by their name.
-pub fn from_slices(service: &Service, slices: &[&EndpointSlice], members: &Members<'_>) -> Vec<Endpoint> {
-    let mut found: BTreeMap<IpAddr, Endpoint> = BTreeMap::new();
-    for slice in slices.iter().filter(|slice| slice.address_type != "FQDN") {
-        let numbers: HashMap<&str, u16> = slice
-            .ports
-            .iter()
-            .flatten()
-            .filter_map(|port| Some((port.name.as_deref().unwrap_or_default(), u16::try_from(port.port?).ok()?)))
-            .collect();
+pub fn from_slices(service: &Service, slices: &[Arc<SliceFacts>], members: &Members) -> Vec<Endpoint> {
+    let mut found: BTreeMap<IpAddr, Merged> = BTreeMap::new();
+    for slice in slices {
+        let numbers: HashMap<&str, u16> = slice.ports.iter().map(|(name, number)| (&**name, *number)).collect();
         let ports = service.ports.iter().filter_map(|port| Some((port.number, *numbers.get(&*port.name)?)));
         let ports: BTreeMap<u16, u16> = ports.collect();
-        for endpoint in &slice.endpoints {
-            // All addresses of an endpoint are the same endpoint; consumers use the first (API reference).
-            let Some(address) = endpoint.addresses.first().and_then(|ip| ip.parse().ok()).map(canonical_ip) else {
-                continue;
-            };
-            let conditions = endpoint.conditions.clone().unwrap_or_default();
-            let ready = conditions.ready.unwrap_or(true) && !conditions.terminating.unwrap_or(false);
-            let reference = endpoint.target_ref.as_ref().filter(|one| one.kind.as_deref() == Some("Pod"));
-            let named = reference.and_then(|one| {
-                let namespace = one.namespace.as_deref().unwrap_or(&service.name.namespace);
-                members.by_name.get(&Named::new(namespace, one.name.as_deref()?))
-            });
-            let workload = named.map(|one| &one.workload).or_else(|| members.by_address.get(&address)).cloned();
-            let merged = found.entry(address).or_insert_with(|| Endpoint {
-                address,
-                ports: BTreeMap::new(),
-                workload: workload.clone(),
-                ready,
-            });
-            merged.ports.extend(&ports);
-            merged.ready |= ready;
-            merged.workload = merged.workload.take().or(workload);
+        for one in &slice.endpoints {
+            found.entry(one.address).or_insert_with(|| Merged::new(one.address)).add(one, &ports, members);
         }
     }
-    found.into_values().collect()
+    use_last_resort(&mut found);
+    found.into_values().map(|merged| merged.endpoint).collect()
+}
+
+/// An endpoint of all slices that have its address.
+struct Merged {
+    endpoint: Endpoint,
+    /// Not ready any more, but still answering.
+    is_last_resort: bool,
+}
+
+impl Merged {
+    fn new(address: IpAddr) -> Self {
+        let endpoint = Endpoint { address, ports: BTreeMap::new(), workload: None, ready: false };
+        Self { endpoint, is_last_resort: false }
+    }
+
+    fn add(&mut self, one: &SliceEndpoint, ports: &BTreeMap<u16, u16>, members: &Members) {
+        let named = one.pod.as_ref().and_then(|name| members.by_name.get(name)).map(|member| &member.workload);
+        let known = || named.or_else(|| members.by_address.get(&one.address)).cloned();
+        self.endpoint.ports.extend(ports);
+        self.endpoint.ready |= one.is_ready;
+        self.endpoint.workload = self.endpoint.workload.take().or_else(known);
+        self.is_last_resort |= one.is_serving && one.is_terminating;
+    }
+}
+
+/// A port without any ready endpoint is served by those that end and still answer, as kube-proxy has it: requests of
+/// the last moments of a rolling update reach somebody.
+fn use_last_resort(found: &mut BTreeMap<IpAddr, Merged>) {
+    if !found.values().any(|merged| merged.is_last_resort && !merged.endpoint.ready) {
+        return;
+    }
+    let ready = found.values().filter(|merged| merged.endpoint.ready);
+    let served: BTreeSet<u16> = ready.flat_map(|merged| merged.endpoint.ports.keys().copied()).collect();
+    for merged in found.values_mut().filter(|merged| merged.is_last_resort && !merged.endpoint.ready) {
+        let endpoint = &mut merged.endpoint;
+        if endpoint.ports.keys().any(|port| !served.contains(port)) {
+            endpoint.ports.retain(|port, _| !served.contains(port));
+            endpoint.ready = true;
+        }
+    }
 }
 
 /// Endpoints from the pods that the Service's selector finds; none without a selector.
-pub fn from_pods(service: &Service, written: &Written, members: &Members<'_>) -> Vec<Endpoint> {
-    let Some(spec) = &written.spec else { return Vec::new() };
-    let Some(selector) = spec.selector.as_ref().filter(|selector| !selector.is_empty()) else { return Vec::new() };
-    let families = families(written);
-    let publish_all = spec.publish_not_ready_addresses.unwrap_or(false);
+pub fn from_pods(facts: &ServiceFacts, members: &Members) -> Vec<Endpoint> {
+    let service = &facts.service;
+    if facts.selector.is_empty() {
+        return Vec::new();
+    }
     let mut found = Vec::new();
     // Names are sorted by namespace first: these are the pods of the Service's.
     let of_namespace = members.by_name.range(Named::new(service.name.namespace.clone(), "")..);
-    for (name, member) in of_namespace.take_while(|(name, _)| name.namespace == service.name.namespace) {
+    for (_, member) in of_namespace.take_while(|(name, _)| name.namespace == service.name.namespace) {
         let workload = &member.workload;
-        debug_assert_eq!(*name, workload.pod, "members are kept by their own name");
-        let is_selected =
-            selector.iter().all(|(key, value)| workload.labels.get(key.as_str()).is_some_and(|own| **own == **value));
-        if !is_selected {
+        if !selects(&facts.selector, &workload.labels) {
             continue;
         }
         let target = |target: &TargetPort| match target {
             TargetPort::Number(number) => Some(*number),
-            TargetPort::Name(name) => container_port(&member.pod, name),
+            TargetPort::Name(name) => container_port(&member.facts, name),
         };
         let ports = service.ports.iter().filter_map(|port| Some((port.number, target(&port.target)?)));
         let ports: BTreeMap<u16, u16> = ports.collect();
-        let addresses: Vec<IpAddr> = match families {
-            Some(families) => workload.addresses.iter().copied().filter(|ip| families.include(*ip)).collect(),
-            None => workload.addresses.first().copied().into_iter().collect(),
-        };
-        found.extend(addresses.into_iter().map(|address| Endpoint {
+        found.extend(addresses(facts, workload).into_iter().map(|address| Endpoint {
             address,
             ports: ports.clone(),
             workload: Some(workload.clone()),
-            ready: workload.ready || publish_all,
+            ready: workload.ready || facts.publishes_not_ready,
         }));
     }
     found.sort_by_key(|endpoint| endpoint.address);
     found
 }
 
-/// Number of the TCP port that a container of the pod calls `name`; sidecar containers count.
-fn container_port(pod: &Pod, name: &str) -> Option<u16> {
-    let spec = pod.spec.as_ref()?;
-    let stays = spec.init_containers.iter().flatten().filter(|one| one.restart_policy.as_deref() == Some("Always"));
-    let ports = spec.containers.iter().chain(stays).flat_map(|container| container.ports.iter().flatten());
-    let mut ports = ports.filter(|port| port.protocol.as_deref().is_none_or(|protocol| protocol == "TCP"));
-    let port = ports.find(|port| port.name.as_deref() == Some(name))?;
-    u16::try_from(port.container_port).ok()
+fn addresses(facts: &ServiceFacts, workload: &Workload) -> Vec<IpAddr> {
+    match facts.families {
+        Some(families) => workload.addresses.iter().copied().filter(|ip| families.include(*ip)).collect(),
+        None => workload.addresses.first().copied().into_iter().collect(),
+    }
 }
+
+/// Number of the pod's port called `name`.
+fn container_port(pod: &PodFacts, name: &str) -> Option<u16> {
+    pod.ports.iter().find(|(own, _)| &**own == name).map(|(_, number)| *number)
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@ use weft_model::{
     workload::Enrolment,
 };
 
-use super::protocol::protocol;
+use crate::discovery::convert::protocol::protocol;
 use crate::discovery::tests::{FakeAddresses, Read, read, read_with};
 
 fn pod(name: &str, ip: &str, more: &str) -> String {
@@ -66,7 +66,7 @@ fn endpoint_slices_win_over_pods_and_are_merged() {
             "web-2",
             9000,
             "[{ addresses: [10.0.0.5] }, { addresses: [10.0.0.6], conditions: { ready: false } }, \
-              { addresses: [10.0.0.7], conditions: { ready: true, terminating: true } }]",
+              { addresses: [10.0.0.7], conditions: { ready: false, serving: true, terminating: true } }]",
         ),
     ];
     let world = read_text(&text.concat());

@@ -3,16 +3,48 @@
 //! An exercise's manifest becomes usable in directory mode by one annotation in its pod template:
 //! `weft.dev/netns: "name-a, name-b@node-2"`, one pod per entry, called `<deployment>-<n>`.
 
+use std::sync::Arc;
+
 use k8s_openapi::{
     api::{apps::v1::Deployment, core::v1::Pod},
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
 
-use super::super::convert::capture::{NETNS, NetnsEntry, netns_entries};
+use super::{
+    super::{field_path::FieldPath, findings::Findings, parse::Settings},
+    capture::{NETNS, NetnsEntry, capture, netns_entries},
+    pod::{self, PodFacts},
+};
+
+/// What the mesh needs of a Deployment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeploymentFacts {
+    /// Pods that its template's annotation makes, by name.
+    pub pods: Vec<(Arc<str>, Arc<PodFacts>)>,
+    /// It asks for more pods than it names network namespaces.
+    pub lacks_namespaces: bool,
+}
+
+/// The facts of the Deployment called `name`.
+pub fn facts(name: &str, deployment: &Deployment, settings: &Settings, findings: &mut Findings) -> DeploymentFacts {
+    let path = FieldPath::of(&["spec", "template", "metadata", "annotations"]);
+    let template = deployment.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref());
+    capture(template.and_then(|meta| meta.annotations.as_ref()), &path, findings);
+    let fact = |one: Pod| {
+        let name = one.metadata.name.as_deref().unwrap_or_default();
+        // Said once, above.
+        let facts = pod::facts(&one, settings, &path, &mut Findings::default());
+        (Arc::from(name), Arc::new(facts))
+    };
+    DeploymentFacts {
+        pods: pods(name, deployment).into_iter().map(fact).collect(),
+        lacks_namespaces: lacks_namespaces(deployment),
+    }
+}
 
 /// The pods of a Deployment called `name`, counted from 0, in the order of its annotation. At most
 /// `replicas` of them when that is given, so that scaling works as in a cluster.
-pub fn pods(name: &str, deployment: &Deployment) -> Vec<Pod> {
+fn pods(name: &str, deployment: &Deployment) -> Vec<Pod> {
     let Some(spec) = &deployment.spec else { return Vec::new() };
     let meta = spec.template.metadata.clone().unwrap_or_default();
     let entries = netns_entries(meta.annotations.as_ref());
@@ -43,7 +75,7 @@ pub fn pods(name: &str, deployment: &Deployment) -> Vec<Pod> {
 }
 
 /// Does the Deployment ask for more pods than it names network namespaces?
-pub fn lacks_namespaces(deployment: &Deployment) -> bool {
+fn lacks_namespaces(deployment: &Deployment) -> bool {
     let Some(spec) = &deployment.spec else { return false };
     let annotations = spec.template.metadata.as_ref().and_then(|meta| meta.annotations.as_ref());
     let named = netns_entries(annotations).len();

@@ -9,11 +9,15 @@
 //! | `/explain?from=&to=` | [`explain::Explanation`]: what would become of a request, and by which rule |
 //! | `/logs?pod=&after=` | [`LogLines`]: a pod's access log |
 //! | `/stats?pod=` | a pod's Istio series, for Prometheus |
+//! | `/config?pod=` | [`config::PodConfig`]: what a pod's traffic is decided by |
+//! | `/describe?pod=`, `?service=` | [`describe`]: everything that applies to one of them |
 //! | `/snapshot` | what the decisions are made from, in short |
 //!
 //! `app` fills [`Admin`] and serves it; `cli` asks. Nothing here changes anything: who may read the socket (mode
 //! 0600) or reach the TCP address may know what the mesh does, never direct it.
 
+pub mod config;
+pub mod describe;
 pub mod explain;
 mod pods;
 mod query;

@@ -9,6 +9,8 @@ mod check;
 mod cleanup;
 mod client;
 mod cluster;
+mod config;
+mod describe;
 mod explain;
 mod hosts;
 mod install;
@@ -59,6 +61,10 @@ pub enum Command {
     Status(status::Args),
     /// Show what would become of a request, and which rules decide
     Explain(explain::Args),
+    /// Show everything that applies to a pod or Service
+    Describe(describe::Args),
+    /// Show what a pod's traffic is decided by: listeners, routes, clusters, endpoints
+    Config(config::Args),
     /// Print a pod's access log
     Logs(logs::Args),
     /// Print a pod's metrics
@@ -106,6 +112,8 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Agent(args) => crate::app::run(args.config())?,
         Command::Status(args) => return status::run(&args),
         Command::Explain(args) => explain::run(&args)?,
+        Command::Describe(args) => describe::run(&args)?,
+        Command::Config(args) => config::run(&args)?,
         Command::Logs(args) => logs::run(&args)?,
         Command::Stats(args) => stats::run(&args)?,
         Command::Hosts(args) => hosts::run(&args)?,

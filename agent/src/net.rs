@@ -5,6 +5,7 @@ pub mod mux;
 pub mod netns;
 pub mod routes;
 pub mod socket;
+pub mod sysctl;
 pub mod stream;
 pub mod relay;
 

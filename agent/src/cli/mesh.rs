@@ -99,6 +99,22 @@ impl Mesh {
         pod::qualify(text, namespace, usual)
     }
 
+    /// The pod or Service that a person means, `namespace/name`.
+    ///
+    /// # Errors
+    /// When what is named is neither.
+    pub(super) fn pod_or_service(&self, text: &str, namespace: Option<&str>) -> anyhow::Result<(pod::Kind, String)> {
+        pod::kind_and_name(text, namespace, self.cluster.as_ref().map(Cluster::default_namespace))
+    }
+
+    /// Asks one agent after the other until one has an answer.
+    ///
+    /// # Errors
+    /// What they say when none has.
+    pub(super) async fn ask_any(&self, page: &str) -> anyhow::Result<(Agent, String)> {
+        ask_each(&self.agents, page).await
+    }
+
     /// Asks every agent for a page.
     pub(super) async fn ask_all(&self, page: &str) -> Answers<Answer> {
         let questions = self.agents.iter().map(|agent| async move { (agent.clone(), agent.get(page).await) });

@@ -7,7 +7,7 @@ mod pods;
 use std::process::ExitCode;
 
 pub(super) use cluster::problems;
-pub(super) use node::{problem, render};
+pub(super) use node::{capture, expiry, problem, reasons, render};
 
 use super::{
     ask,

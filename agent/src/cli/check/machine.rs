@@ -1,7 +1,7 @@
 //! What this kernel and machine offer. Changes nothing: opens, asks and closes again.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs,
     io,
     net::{Ipv6Addr, TcpListener, UdpSocket},
     os::fd::AsRawFd,
@@ -10,7 +10,7 @@ use std::{
 use super::{Row, State};
 use crate::{
     ebpf::{check, kernel},
-    net::Netns,
+    net::{Netns, sysctl},
 };
 
 /// Oldest kernel: `SO_NETNS_COOKIE` came with 5.14, socket lookup programs with 5.9, `tcp_fwmark_accept` with 3.15.
@@ -77,7 +77,7 @@ pub(super) fn rows() -> Vec<Row> {
             State::Missing,
             "an application's answers finding the agent",
             fwmark_accept(),
-            "make /proc/sys writable (a container needs to be privileged)",
+            "give the container CAP_SYS_ADMIN and no AppArmor profile, or make it privileged",
         ),
         row(
             "IPv6",
@@ -190,8 +190,7 @@ fn transparent() -> Found {
 }
 
 fn fwmark_accept() -> Found {
-    let path = "/proc/sys/net/ipv4/tcp_fwmark_accept";
-    OpenOptions::new().write(true).open(path).map(|_| "writable".to_owned()).map_err(said)
+    sysctl::check("ipv4/tcp_fwmark_accept").map(|()| "writable".to_owned()).map_err(said)
 }
 
 fn ipv6() -> Found {

@@ -133,7 +133,13 @@ fn listeners(snapshot: &Snapshot, pod: &Workload) -> Vec<Listener> {
         what,
     };
     if !pod.is_enrolled() {
-        return vec![listener("none", "*".to_owned(), "", "", "the pod is not enrolled: nothing is captured".to_owned())];
+        return vec![listener(
+            "none",
+            "*".to_owned(),
+            "",
+            "",
+            "the pod is not enrolled: nothing is captured".to_owned(),
+        )];
     }
     let mut all: Vec<Listener> = ports_of(snapshot, pod)
         .into_iter()
@@ -149,13 +155,21 @@ fn listeners(snapshot: &Snapshot, pod: &Workload) -> Vec<Listener> {
     all.push(listener("inbound", "*".to_owned(), &rest, otherwise, "every other port".to_owned()));
     let excluded = pod.capture.exclude_inbound_ports.iter().copied().chain([POD_STATS_PORT]);
     all.extend(excluded.map(|port| listener("inbound", port.to_string(), "", "", "not captured".to_owned())));
-    all.push(listener("outbound", "*".to_owned(), "as the destination declares", "", "every TCP destination".to_owned()));
+    all.push(listener(
+        "outbound",
+        "*".to_owned(),
+        "as the destination declares",
+        "",
+        "every TCP destination".to_owned(),
+    ));
     let ports = pod.capture.exclude_outbound_ports.iter();
     all.extend(ports.map(|port| listener("outbound", port.to_string(), "", "", "not captured".to_owned())));
     let nets = pod.capture.exclude_outbound_nets.iter();
     all.extend(nets.map(|net| listener("outbound", "*".to_owned(), "", "", format!("to {net}: not captured"))));
     let only = pod.capture.include_outbound_nets.iter();
-    all.extend(only.map(|net| listener("outbound", "*".to_owned(), "", "", format!("to {net}: nothing else is captured"))));
+    all.extend(
+        only.map(|net| listener("outbound", "*".to_owned(), "", "", format!("to {net}: nothing else is captured"))),
+    );
     all
 }
 

@@ -198,9 +198,8 @@ fn peers_of(snapshot: &Snapshot, pod: &Workload) -> Vec<String> {
         // The oldest counts, and they are in that order.
         all().find(|one| one.name.namespace == *place && selector(one).is_none())
     };
-    let for_pod = all().filter(|one| {
-        one.name.namespace == *own && selector(one).is_some_and(|labels| selects(&labels, &pod.labels))
-    });
+    let for_pod = all()
+        .filter(|one| one.name.namespace == *own && selector(one).is_some_and(|labels| selects(&labels, &pod.labels)));
     let mesh = if own == root { None } else { in_place(root) };
     let names = for_pod.chain(in_place(own)).chain(mesh).map(|one| one.name.to_string());
     names.collect()

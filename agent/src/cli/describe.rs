@@ -66,7 +66,11 @@ pub(super) fn pod(it: &PodDescription) -> String {
     let ready = if it.ready { "ready" } else { "not ready" };
     item(&mut out, "node", &format!("{}, {}, {ready}", it.node, addresses.join(" ")));
     item(&mut out, "identity", &status.identity);
-    item(&mut out, "enrolled", &status.not_enrolled_because.as_ref().map_or("yes".to_owned(), |why| format!("no: {why}")));
+    item(
+        &mut out,
+        "enrolled",
+        &status.not_enrolled_because.as_ref().map_or("yes".to_owned(), |why| format!("no: {why}")),
+    );
     item(&mut out, "capture", &status::capture(status));
     let certificate = status.certificate.as_ref().map_or_else(|| "none".to_owned(), status::expiry);
     item(&mut out, "cert ends", &certificate);

@@ -44,7 +44,9 @@ impl Kind {
 pub(super) fn qualify(text: &str, namespace: Option<&str>, usual: Option<&str>) -> anyhow::Result<String> {
     match kind_and_name(text, namespace, usual)? {
         (Kind::Pod, name) => Ok(name),
-        (Kind::Service, name) => anyhow::bail!("{name} is a Service, and a pod is wanted: `kubectl get endpointslices` lists those behind it"),
+        (Kind::Service, name) => anyhow::bail!(
+            "{name} is a Service, and a pod is wanted: `kubectl get endpointslices` lists those behind it"
+        ),
     }
 }
 

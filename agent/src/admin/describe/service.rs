@@ -125,4 +125,3 @@ pub(in crate::admin) fn find<'a>(snapshot: &'a Snapshot, wanted: &Named) -> Resu
         }
     })
 }
-

@@ -1,8 +1,7 @@
 //! What this kernel and machine offer. Changes nothing: opens, asks and closes again.
 
 use std::{
-    fs,
-    io,
+    fs, io,
     net::{Ipv6Addr, TcpListener, UdpSocket},
     os::fd::AsRawFd,
 };

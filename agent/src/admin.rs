@@ -10,11 +10,15 @@
 //! | `/logs?pod=&after=` | [`LogLines`]: a pod's access log |
 //! | `/stats?pod=` | a pod's Istio series, for Prometheus |
 //! | `/trust` | [`Trust`]: the roots that peers are judged by; `weft control` asks before a new one signs |
+//! | `/config?pod=` | [`config::PodConfig`]: what a pod's traffic is decided by |
+//! | `/describe?pod=`, `?service=` | [`describe`]: everything that applies to one of them |
 //! | `/snapshot` | what the decisions are made from, in short |
 //!
 //! `app` serves a [`Front`], and fills [`Admin`] for it when there is a world; `cli` asks. Nothing here changes anything: who may read the socket (mode
 //! 0600) or reach the TCP address may know what the mesh does, never direct it.
 
+pub mod config;
+pub mod describe;
 pub mod explain;
 mod front;
 mod pods;

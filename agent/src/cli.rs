@@ -12,8 +12,10 @@ mod cleanup;
 mod client;
 mod cluster;
 mod cni;
+mod config;
 mod control;
 mod crds;
+mod describe;
 mod explain;
 mod hosts;
 mod install;
@@ -70,6 +72,10 @@ pub enum Command {
     Status(status::Args),
     /// Show what would become of a request, and which rules decide
     Explain(explain::Args),
+    /// Show everything that applies to a pod or Service
+    Describe(describe::Args),
+    /// Show what a pod's traffic is decided by: listeners, routes, clusters, endpoints
+    Config(config::Args),
     /// Print a pod's access log
     Logs(logs::Args),
     /// Print a pod's metrics
@@ -124,6 +130,8 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Ca(command) => ca::run(&command)?,
         Command::Status(args) => return status::run(&args),
         Command::Explain(args) => explain::run(&args)?,
+        Command::Describe(args) => describe::run(&args)?,
+        Command::Config(args) => config::run(&args)?,
         Command::Logs(args) => logs::run(&args)?,
         Command::Stats(args) => stats::run(&args)?,
         Command::Hosts(args) => hosts::run(&args)?,

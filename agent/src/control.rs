@@ -28,19 +28,20 @@ pub mod webhook;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use http::{Response, StatusCode};
-use http_body_util::Full;
 use kube::Client;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
 };
 use tonic::body::Body;
+use weft_model::snapshot::Snapshot;
 
 use crate::{
+    discovery::{self, api_server},
     identity,
     kubernetes::ApiServer,
     lifecycle::{self, Drain},
+    net::PodPlaces,
     telemetry::control::ControlMetrics,
 };
 use accounts::TrustedAccounts;
@@ -55,6 +56,7 @@ use ca::{
 use leader::{Election, store::ApiLease};
 use pods::Pods;
 use serve::{Door, certificate::Certificate, monitoring::Monitoring};
+use webhook::{namespaces::ApiNamespaces, serve::Webhooks};
 
 /// Name of the Lease of the leader.
 pub const LEASE: &str = "weft-control-leader";
@@ -123,6 +125,9 @@ async fn run_async(config: Config) -> anyhow::Result<()> {
 struct Parts {
     authority: Following,
     metrics: Arc<ControlMetrics>,
+    /// The world as agents see it, by which objects are judged.
+    world: watch::Receiver<Arc<Snapshot>>,
+    _discovery: discovery::Handle,
 }
 
 impl Parts {
@@ -142,10 +147,13 @@ impl Parts {
             let (certificate, authority) = (certificate.clone(), authority.clone());
             async move { certificate.keep(authority).await }
         });
-        let parts = Self { authority, metrics };
+        // Control runs on no node: no pod is its own.
+        let followed = api_server::Config::new(config.api.clone(), "", PodPlaces::default());
+        let (world, reading) = api_server::spawn(followed).await?;
+        let parts = Self { authority, metrics, world, _discovery: reading };
         parts.serve_monitoring(config, &pods, &certificate, drain).await?;
         parts.serve_certificates(config, client, pods, &certificate, drain).await?;
-        serve_webhooks(config, &certificate, drain).await?;
+        serve_webhooks(config, client, parts.world.clone(), &certificate, drain).await?;
         Ok(parts)
     }
 
@@ -206,13 +214,14 @@ impl Parts {
                 timing: config.rotation,
             };
             let leads = Leads::new(self.metrics.clone());
-            let (client, authority) = (client.clone(), self.authority.clone());
+            let (client, authority, world) = (client.clone(), self.authority.clone(), self.world.clone());
             async move {
                 let _leads = leads;
                 tokio::join!(
                     rotate.run(authority.clone()),
                     namespaces::run(client.clone(), authority.clone()),
                     ca_bundle::run(client.clone(), authority.clone()),
+                    status::run(client.clone(), world),
                 );
             }
         };
@@ -236,14 +245,19 @@ impl Drop for Leads {
     }
 }
 
-async fn serve_webhooks(config: &Config, certificate: &Arc<Certificate>, drain: &Drain) -> anyhow::Result<()> {
+async fn serve_webhooks(
+    config: &Config,
+    client: &Client,
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+    certificate: &Arc<Certificate>,
+    drain: &Drain,
+) -> anyhow::Result<()> {
     let tls = Arc::new(identity::service_config(certificate.clone(), &[b"h2", b"http/1.1"])?);
     let door = open("webhooks", config.webhook_address, Some(tls)).await?;
-    let answer = |request: http::Request<hyper::body::Incoming>| {
-        let text = format!("there is no webhook at {}\n", request.uri().path());
-        let mut response = Response::new(Body::new(Full::from(text)));
-        *response.status_mut() = StatusCode::NOT_FOUND;
-        async move { response }
+    let webhooks = Webhooks { snapshot, namespaces: Arc::new(ApiNamespaces(client.clone())) };
+    let answer = move |request: http::Request<hyper::body::Incoming>| {
+        let webhooks = webhooks.clone();
+        async move { webhooks.answer(request).await.map(Body::new) }
     };
     tokio::spawn(door.serve(answer, drain.clone()));
     Ok(())

@@ -6,6 +6,7 @@ pub mod netns;
 pub mod pod_places;
 pub mod routes;
 pub mod socket;
+pub mod sysctl;
 pub mod stream;
 pub mod relay;
 

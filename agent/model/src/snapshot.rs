@@ -123,4 +123,15 @@ impl Snapshot {
     pub fn service_by_vip(&self, ip: IpAddr) -> Option<&Arc<Service>> {
         self.index.backend_by_vip(ip).map(|backend| &backend.service)
     }
+
+    /// The VirtualService that speaks for `host` to clients in `namespace`.
+    pub fn virtual_service_for(&self, host: &str, namespace: &str) -> Option<&Arc<VirtualService>> {
+        self.index.virtual_hosts.find(&host.to_ascii_lowercase(), namespace)
+    }
+
+    /// The DestinationRule that clients in `namespace` use for the Service with that fully qualified host.
+    pub fn destination_rule_for(&self, host: &str, namespace: &str) -> Option<&Arc<DestinationRule>> {
+        let backend = self.index.backend(&host.to_ascii_lowercase())?;
+        backend.rule_for(namespace, &self.mesh.root_namespace).map(|rule| &rule.rule)
+    }
 }

@@ -11,7 +11,7 @@ mod resolve;
 mod server;
 #[cfg(test)]
 mod tests;
-mod words;
+pub(super) mod words;
 
 use std::net::SocketAddr;
 

@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use weft_model::workload::Named;
 
 use super::{
-    Admin, LogLines, ON_ANOTHER_NODE,
+    Admin, LogLines, ON_ANOTHER_NODE, config, describe,
     explain::{self, Question},
     pods,
     query::Query,
@@ -63,10 +63,13 @@ pub(super) fn answer(admin: &Admin, is_ending: bool, method: &Method, path: &str
         "/explain" => explain(admin, &query),
         "/logs" => logs(admin, &query),
         "/stats" => pod_here(admin, &query).map(|pod| Reply::metrics(admin.telemetry.render(&pod))),
+        "/config" => config(admin, &query),
+        "/describe" => describe(admin, &query),
         _ => Err(Reply::text(
             StatusCode::NOT_FOUND,
             format!(
-                "nothing at {path}; there is /live, /ready, /metrics, /status, /explain, /logs, /stats, /trust, /snapshot"
+                "nothing at {path}; there is /live, /ready, /metrics, /status, /explain, /logs, /stats, /config, \
+                 /describe, /trust, /snapshot"
             ),
         )),
     };
@@ -114,6 +117,24 @@ fn explain(admin: &Admin, query: &Query) -> Result<Reply, Reply> {
         .map_err(|error| Reply::text(StatusCode::NOT_FOUND, error.to_string()))?;
     explanation.answered_by = admin.node.to_string();
     Ok(Reply::json(&explanation))
+}
+
+fn config(admin: &Admin, query: &Query) -> Result<Reply, Reply> {
+    let pod = pod_here(admin, query)?;
+    let snapshot = admin.snapshot.borrow().clone();
+    let pod = pods::find(&snapshot, &pod).map_err(|message| Reply::text(StatusCode::NOT_FOUND, message))?;
+    Ok(Reply::json(&config::of(&snapshot, pod)))
+}
+
+fn describe(admin: &Admin, query: &Query) -> Result<Reply, Reply> {
+    let absent = |message| Reply::text(StatusCode::NOT_FOUND, message);
+    let snapshot = admin.snapshot.borrow().clone();
+    if let Some(service) = query.value("service") {
+        let service = describe::find_service(&snapshot, &pods::parse(service).map_err(bad)?).map_err(absent)?;
+        return Ok(Reply::json(&admin.describe_service(&snapshot, service)));
+    }
+    let pod = pod_here(admin, query)?;
+    Ok(Reply::json(&admin.describe_pod(&snapshot, pods::find(&snapshot, &pod).map_err(absent)?)))
 }
 
 /// `name: value` of a header.

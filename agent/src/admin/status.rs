@@ -159,6 +159,14 @@ impl Admin {
     }
 }
 
+impl Admin {
+    /// State of one pod.
+    pub(super) fn pod_status(&self, workload: &Workload) -> PodStatus {
+        let certificates = self.identities.status().into_iter().map(|status| (status.id.clone(), status)).collect();
+        pod(workload, &self.states.borrow(), &certificates)
+    }
+}
+
 /// Problems as they are shown, errors first.
 pub fn problems(errors: &[Found], warnings: &[Found]) -> Vec<Problem> {
     let errors = errors.iter().map(|found| problem(Severity::Error, found));

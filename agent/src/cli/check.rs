@@ -14,8 +14,10 @@ use crate::{
 
 /// Arguments of `weft check`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Without --machine and --manifests the cluster is checked, when there is a kubeconfig, else the \
-    machine.\nExit codes: 0 nothing that is needed is missing, 1 something is, 2 wrong usage.")]
+#[command(
+    after_help = "Without --machine and --manifests the cluster is checked, when there is a kubeconfig, else the \
+    machine.\nExit codes: 0 nothing that is needed is missing, 1 something is, 2 wrong usage."
+)]
 pub struct Args {
     /// Check this directory of manifests
     #[arg(long, value_name = "DIR")]

@@ -23,7 +23,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     if args.filename.as_os_str() == "-" {
         io::stdin().read_to_string(&mut text)?;
     } else {
-        text = fs::read_to_string(&args.filename).with_context(|| format!("cannot read {}", args.filename.display()))?;
+        text =
+            fs::read_to_string(&args.filename).with_context(|| format!("cannot read {}", args.filename.display()))?;
     }
     output::print(&text)
 }

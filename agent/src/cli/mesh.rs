@@ -80,7 +80,7 @@ impl Where {
     pub(super) async fn find(&self) -> anyhow::Result<Mesh> {
         let is_kubeconfig_set = std::env::var_os("KUBECONFIG").is_some_and(|value| !value.is_empty());
         match self.place(is_kubeconfig_set, local::has_agents) {
-            Place::Machine(folder) => Ok(Mesh { agents: local::agents(folder)?, cluster: None }),
+            Place::Machine(folder) => Mesh::of_machine(folder),
             Place::Cluster => {
                 let cluster = Cluster::new(&self.cluster).await?;
                 Ok(Mesh { agents: cluster.agents().await?, cluster: Some(cluster) })
@@ -90,6 +90,14 @@ impl Where {
 }
 
 impl Mesh {
+    /// The agents with sockets in a folder.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub(super) fn of_machine(folder: &Path) -> anyhow::Result<Self> {
+        Ok(Self { agents: local::agents(folder)?, cluster: None })
+    }
+
     /// The pod that a person means, as agents spell it: `namespace/name`.
     ///
     /// # Errors
@@ -97,6 +105,22 @@ impl Mesh {
     pub(super) fn pod(&self, text: &str, namespace: Option<&str>) -> anyhow::Result<String> {
         let usual = self.cluster.as_ref().map(Cluster::default_namespace);
         pod::qualify(text, namespace, usual)
+    }
+
+    /// The pod or Service that a person means, `namespace/name`.
+    ///
+    /// # Errors
+    /// When what is named is neither.
+    pub(super) fn pod_or_service(&self, text: &str, namespace: Option<&str>) -> anyhow::Result<(pod::Kind, String)> {
+        pod::kind_and_name(text, namespace, self.cluster.as_ref().map(Cluster::default_namespace))
+    }
+
+    /// Asks one agent after the other until one has an answer.
+    ///
+    /// # Errors
+    /// What they say when none has.
+    pub(super) async fn ask_any(&self, page: &str) -> anyhow::Result<(Agent, String)> {
+        ask_each(&self.agents, page).await
     }
 
     /// Asks every agent for a page.

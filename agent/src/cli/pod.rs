@@ -1,4 +1,4 @@
-//! How people spell pods: `a`, `pod/a`, `namespace/a`, with `-n namespace`.
+//! How people spell pods and Services: `a`, `pod/a`, `svc/a`, `namespace/a`, with `-n namespace`.
 
 use clap::Args;
 
@@ -12,24 +12,69 @@ pub struct Namespace {
     pub namespace: Option<String>,
 }
 
+/// What may be named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Pod,
+    Service,
+}
+
+impl Kind {
+    /// By kubectl's names for it.
+    pub(super) fn of(text: &str) -> Option<Self> {
+        match text {
+            "pod" | "pods" | "po" => Some(Self::Pod),
+            "service" | "services" | "svc" => Some(Self::Service),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Pod => "pod",
+            Self::Service => "service",
+        }
+    }
+}
+
 /// The pod as agents spell it: `namespace/name`; `usual` is the namespace where nobody says which.
 ///
 /// # Errors
 /// When two namespaces are named, or what is named is no pod.
 pub(super) fn qualify(text: &str, namespace: Option<&str>, usual: Option<&str>) -> anyhow::Result<String> {
-    let wrong = || anyhow::anyhow!("{text:?} is no pod: write a name, pod/name or namespace/name");
-    let text = ["pod/", "pods/", "po/"].iter().find_map(|kind| text.strip_prefix(kind)).unwrap_or(text);
-    let (own, name) = match text.split_once('/') {
+    match kind_and_name(text, namespace, usual)? {
+        (Kind::Pod, name) => Ok(name),
+        (Kind::Service, name) => anyhow::bail!(
+            "{name} is a Service, and a pod is wanted: `kubectl get endpointslices` lists those behind it"
+        ),
+    }
+}
+
+/// The pod or Service, `namespace/name`; without a kind it is a pod.
+///
+/// # Errors
+/// As above.
+pub(super) fn kind_and_name(
+    text: &str,
+    namespace: Option<&str>,
+    usual: Option<&str>,
+) -> anyhow::Result<(Kind, String)> {
+    let (kind, rest) = match text.split_once('/').and_then(|(kind, rest)| Some((Kind::of(kind)?, rest))) {
+        Some(found) => found,
+        None => (Kind::Pod, text),
+    };
+    let (own, name) = match rest.split_once('/') {
         Some((own, name)) => (Some(own), name),
-        None => (None, text),
+        None => (None, rest),
     };
     if name.is_empty() || name.contains('/') || own == Some("") {
-        return Err(wrong());
+        let kind = kind.name();
+        anyhow::bail!("{text:?} is no {kind}: write a name, {kind}/name or namespace/name");
     }
     match (own, namespace) {
         (Some(own), Some(other)) if own != other => {
-            anyhow::bail!("pod {text} is in namespace {own}, but --namespace says {other}: leave one out")
+            anyhow::bail!("{} {rest} is in namespace {own}, but --namespace says {other}: leave one out", kind.name())
         }
-        (own, other) => Ok(format!("{}/{name}", own.or(other).or(usual).unwrap_or(DEFAULT_NAMESPACE))),
+        (own, other) => Ok((kind, format!("{}/{name}", own.or(other).or(usual).unwrap_or(DEFAULT_NAMESPACE)))),
     }
 }

@@ -7,7 +7,7 @@ mod pods;
 use std::process::ExitCode;
 
 pub(super) use cluster::problems;
-pub(super) use node::{problem, render};
+pub(super) use node::{capture, expiry, problem, reasons, render};
 
 use super::{
     ask,
@@ -19,8 +19,10 @@ use crate::admin::status::Status;
 
 /// Arguments of `weft status`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit codes: 0 everything that was asked answered, 1 somebody did not, or nobody was there, 2 wrong \
-    usage. Whether all is well is for `weft check` to say.")]
+#[command(
+    after_help = "Exit codes: 0 everything that was asked answered, 1 somebody did not, or nobody was there, 2 wrong \
+    usage. Whether all is well is for `weft check` to say."
+)]
 pub struct Args {
     /// One pod: name, pod/name or namespace/name
     pub pod: Option<String>,

@@ -10,7 +10,8 @@ use weft_model::{
 };
 
 use super::{
-    Cli, Command, StateDir, ask, check, cleanup, client, cni::CniFiles, explain, output, pod, status, table::Table,
+    Cli, Command, StateDir, ask, check, cleanup, client, cni::CniFiles, explain, install, mesh::Mesh, output, pod,
+    status, table::Table, version,
 };
 use crate::{
     admin::{
@@ -176,11 +177,20 @@ fn pods_are_spelled_in_three_ways() {
         ("ns/a", None, "ns/a"),
         ("ns/a", Some("ns"), "ns/a"),
     ] {
-        assert_eq!(pod::qualify(text, namespace).unwrap(), want, "{text} {namespace:?}");
+        assert_eq!(pod::qualify(text, namespace, None).unwrap(), want, "{text} {namespace:?}");
     }
-    assert!(pod::qualify("ns/a", Some("other")).unwrap_err().to_string().contains("leave one out"));
-    for wrong in ["", "pod/", "/a", "a/b/c"] {
-        assert!(pod::qualify(wrong, None).is_err(), "{wrong:?}");
+    assert_eq!(pod::qualify("a", None, Some("of-the-context")).unwrap(), "of-the-context/a");
+    assert!(pod::qualify("ns/a", Some("other"), None).unwrap_err().to_string().contains("leave one out"));
+    for wrong in ["", "pod/", "/a", "a/b/c", "svc/a"] {
+        assert!(pod::qualify(wrong, None, None).is_err(), "{wrong:?}");
+    }
+    for (text, want) in [
+        ("svc/a", (pod::Kind::Service, "default/a")),
+        ("service/ns/a", (pod::Kind::Service, "ns/a")),
+        ("pods/a", (pod::Kind::Pod, "default/a")),
+    ] {
+        let (kind, name) = pod::kind_and_name(text, None, None).unwrap();
+        assert_eq!((kind, &*name), want, "{text}");
     }
 }
 
@@ -345,27 +355,31 @@ async fn serve(desk: &Desk, folder: &Path) -> lifecycle::Drainer {
 #[tokio::test]
 async fn each_pods_agent_is_found_and_silent_sockets_are_said() {
     let folder = tempfile::tempdir().unwrap();
-    let none = client::agents(folder.path()).unwrap_err().to_string();
+    let none = Mesh::of_machine(folder.path()).err().unwrap().to_string();
     assert!(none.starts_with("no agent listens in"), "{none}");
     let (a, b) = (Desk::of_node("node-a", &sentences()), Desk::of_node("node-b", &sentences()));
     let _a = serve(&a, folder.path()).await;
-    let agents = client::agents(folder.path()).unwrap();
-    let page = |pod: &str| client::page("/stats", [("pod", pod)]);
-    let elsewhere = client::ask_pods_agent(&agents, &page("default/name-v2")).await.unwrap_err().to_string();
+    let mesh = Mesh::of_machine(folder.path()).unwrap();
+    let ask = async |mesh: &Mesh, pod: &str| {
+        let page = client::page("/stats", [("pod", pod)]);
+        mesh.ask_pods_agent(pod, &page).await.map(|(agent, text)| (agent.node, text))
+    };
+    let elsewhere = ask(&mesh, "default/name-v2").await.unwrap_err().to_string();
     assert_eq!(
         elsewhere,
         "pod default/name-v2 runs on node node-b, this is node-a; run this on that node, or name its --state-dir"
     );
     let _b = serve(&b, folder.path()).await;
-    let agents = client::agents(folder.path()).unwrap();
-    let (found, text) = client::ask_pods_agent(&agents, &page("default/name-v2")).await.unwrap();
-    assert_eq!(found.node, "node-b");
+    let mesh = Mesh::of_machine(folder.path()).unwrap();
+    let (node, text) = ask(&mesh, "default/name-v2").await.unwrap();
+    assert_eq!(node, "node-b");
     assert!(text.contains("istio_build"), "{text}");
-    let unknown = client::ask_pods_agent(&agents, &page("default/name-v3")).await.unwrap_err().to_string();
+    let unknown = ask(&mesh, "default/name-v3").await.unwrap_err().to_string();
     assert_eq!(unknown, "there is no pod default/name-v3; there is default/name-v1, default/name-v2");
     drop(std::os::unix::net::UnixListener::bind(socket_path(folder.path(), "node-c")).unwrap());
-    let agents = client::agents(folder.path()).unwrap();
-    let silent = client::ask_pods_agent(&agents[2..], &page("default/a")).await.unwrap_err().to_string();
+    let mesh = Mesh::of_machine(folder.path()).unwrap();
+    let silent = Mesh { agents: mesh.agents[2..].to_vec(), cluster: None };
+    let silent = ask(&silent, "default/a").await.unwrap_err().to_string();
     assert!(silent.contains("node-c") && silent.contains("run `weft cleanup`"), "{silent}");
 }
 
@@ -374,7 +388,7 @@ async fn an_ending_agent_says_so_and_answers_on() {
     let folder = tempfile::tempdir().unwrap();
     let desk = Desk::new(&TestWorld::new());
     let drainer = serve(&desk, folder.path()).await;
-    let agent = &client::agents(folder.path()).unwrap()[0];
+    let agent = &Mesh::of_machine(folder.path()).unwrap().agents[0];
     assert_eq!(agent.get("/ready").await.unwrap().status, 200);
     assert_eq!(drainer.finish(Duration::from_secs(5)).await, 0);
     let answer = agent.get("/ready").await.unwrap();
@@ -468,4 +482,32 @@ fn cleanup_leaves_a_running_agent_alone() {
 #[test]
 fn asking_needs_no_runtime_of_the_caller() {
     assert_eq!(ask::block_on(async { Ok(7) }).unwrap(), 7);
+}
+
+#[test]
+fn versions_are_one_line_each_until_they_differ() {
+    let mut versions = version::Versions { client: "0.2.0".to_owned(), ..version::Versions::default() };
+    for (node, of) in [("a", "0.2.0"), ("b", "0.2.0")] {
+        versions.agents.insert(node.to_owned(), of.to_owned());
+    }
+    assert_eq!(version::render(&versions), "weft 0.2.0\nagents   0.2.0 (2 nodes)\n");
+    versions.agents.insert("c".to_owned(), "0.1.0".to_owned());
+    versions.control.insert("weft-control-1".to_owned(), "0.2.0".to_owned());
+    assert_eq!(
+        version::render(&versions),
+        "weft 0.2.0\ncontrol  0.2.0 (1 replicas)\nagents   0.1.0 (1 nodes: c)\nagents   0.2.0 (2 nodes: a, b)\n"
+    );
+}
+
+#[test]
+fn an_installation_can_be_printed_whole() {
+    let options = crate::install::options::Options::default();
+    let yaml = install::print(&options, output::YamlOrJson::Yaml).unwrap();
+    let json = install::print(&options, output::YamlOrJson::Json).unwrap();
+    let printed = crate::install::manifests::documents(&yaml).unwrap();
+    let list: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let applied = crate::install::manifests::manifests(&options).unwrap();
+    let applied: Vec<_> = applied.into_iter().map(|manifest| manifest.object).collect();
+    assert_eq!(printed, applied);
+    assert_eq!(list["items"], serde_json::Value::from(applied));
 }

@@ -47,10 +47,9 @@ impl Transport {
             Self::Forward { client, pod, port } => {
                 let pods = Api::<Pod>::namespaced(client.clone(), SYSTEM_NAMESPACE);
                 let forwarding = pods.portforward(pod, &[*port]).await;
-                let mut forwarding =
-                    forwarding.map_err(|error| anyhow::anyhow!("{}", failure(&error))).with_context(|| {
-                        format!("cannot forward to port {port} of pod {SYSTEM_NAMESPACE}/{pod}")
-                    })?;
+                let mut forwarding = forwarding
+                    .map_err(|error| anyhow::anyhow!("{}", failure(&error)))
+                    .with_context(|| format!("cannot forward to port {port} of pod {SYSTEM_NAMESPACE}/{pod}"))?;
                 let stream = forwarding.take_stream(*port).context("the API server forwards no stream")?;
                 Ok(Box::new(stream))
             }

@@ -3,14 +3,13 @@
 //! `weft check` prints the rows; an agent looks at them before it captures anything, so that it never captures by half.
 
 use std::{
-    fs::{self, OpenOptions},
-    io,
+    fs, io,
     net::{Ipv6Addr, TcpListener, UdpSocket},
     os::fd::AsRawFd,
 };
 
 use super::{check, kernel};
-use crate::net::Netns;
+use crate::net::{Netns, sysctl};
 
 /// Oldest kernel: `SO_NETNS_COOKIE` came with 5.14, socket lookup programs with 5.9, `tcp_fwmark_accept` with 3.15.
 pub const KERNEL_FLOOR: (u32, u32) = (5, 14);
@@ -112,7 +111,7 @@ pub fn rows() -> Vec<Row> {
             State::Missing,
             "an application's answers finding the agent",
             fwmark_accept(),
-            "make /proc/sys writable (a container needs to be privileged)",
+            "give the container CAP_SYS_ADMIN and no AppArmor profile, or make it privileged",
         ),
         row(
             "IPv6",
@@ -225,8 +224,7 @@ fn transparent() -> Found {
 }
 
 fn fwmark_accept() -> Found {
-    let path = "/proc/sys/net/ipv4/tcp_fwmark_accept";
-    OpenOptions::new().write(true).open(path).map(|_| "writable".to_owned()).map_err(said)
+    sysctl::check("ipv4/tcp_fwmark_accept").map(|()| "writable".to_owned()).map_err(said)
 }
 
 fn ipv6() -> Found {

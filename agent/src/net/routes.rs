@@ -4,7 +4,7 @@
 //! `local default dev lo src <pod address>` and, behind it, `prohibit default`: a socket that cannot
 //! use `lo` (bound to another device) is refused instead of slipping past.
 
-use std::{fs, io, net::IpAddr};
+use std::{io, net::IpAddr};
 
 use futures::{StreamExt, TryStreamExt};
 use rtnetlink::{
@@ -15,7 +15,7 @@ use rtnetlink::{
     },
 };
 
-use super::Netns;
+use super::{Netns, sysctl};
 
 /// Priority of the capture rule: before everything but the kernel's `local` table (0).
 const RULE_PRIORITY: u32 = 10;
@@ -159,7 +159,7 @@ const MARKED_ANSWERS: [&str; 3] = ["ipv4/tcp_fwmark_accept", "ipv4/fwmark_reflec
 /// Applies [`MARKED_ANSWERS`] in the calling thread's namespace.
 fn answer_with_mark() -> io::Result<()> {
     for setting in MARKED_ANSWERS {
-        match fs::write(format!("/proc/sys/net/{setting}"), "1") {
+        match sysctl::set(setting, "1") {
             // The kernel was started without IPv6.
             Err(error) if error.kind() == io::ErrorKind::NotFound && setting.starts_with("ipv6") => {}
             result => result.map_err(|error| context(&format!("cannot set net/{setting}"), error))?,

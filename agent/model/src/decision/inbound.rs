@@ -47,6 +47,11 @@ impl InboundPolicy {
         self.mtls.mode(port)
     }
 
+    /// The AuthorizationPolicies that apply, by namespace and name.
+    pub fn policies(&self) -> &[Arc<AuthorizationPolicy>] {
+        &self.policies
+    }
+
     /// May this pass? DENY policies are asked first, then ALLOW ones; AUDIT and dry-run policies only report.
     ///
     /// For opaque TCP (`facts.request` is `None`) Istio's rules for fields that only HTTP has apply: an ALLOW rule

@@ -11,7 +11,7 @@ use weft_model::{
 };
 
 /// What a declaration means for the bytes.
-pub(super) fn protocol(protocol: AppProtocol) -> String {
+pub(in crate::admin) fn protocol(protocol: AppProtocol) -> String {
     match protocol {
         AppProtocol::Http => "HTTP, by declaration",
         AppProtocol::Http2 => "HTTP/2, by declaration; passed as bytes",
@@ -25,7 +25,7 @@ pub(super) fn protocol(protocol: AppProtocol) -> String {
 }
 
 /// As the API spells it.
-pub(super) fn mode(mode: MtlsMode) -> &'static str {
+pub(in crate::admin) fn mode(mode: MtlsMode) -> &'static str {
     match mode {
         MtlsMode::Disable => "DISABLE",
         MtlsMode::Permissive => "PERMISSIVE",
@@ -34,7 +34,7 @@ pub(super) fn mode(mode: MtlsMode) -> &'static str {
 }
 
 /// What a destination is.
-pub(super) fn cluster(cluster: &Cluster) -> String {
+pub(in crate::admin) fn cluster(cluster: &Cluster) -> String {
     match cluster {
         Cluster::Service { service, port, subset } => {
             let subset = subset.as_ref().map(|subset| format!(" subset {subset}")).unwrap_or_default();
@@ -48,20 +48,20 @@ pub(super) fn cluster(cluster: &Cluster) -> String {
 }
 
 /// A destination as it is configured.
-pub(super) fn destination(destination: &Destination) -> String {
+pub(in crate::admin) fn destination(destination: &Destination) -> String {
     let port = destination.port.map(|port| format!(" port {port}")).unwrap_or_default();
     let subset = destination.subset.as_ref().map(|subset| format!(" subset {subset}")).unwrap_or_default();
     format!("{}{port}{subset}", destination.host)
 }
 
 /// Who gets a copy, and how often.
-pub(super) fn mirror(mirror: &Mirror) -> String {
+pub(in crate::admin) fn mirror(mirror: &Mirror) -> String {
     let percent = f64::from(mirror.per_million) * 100.0 / f64::from(Mirror::ALL);
     format!("{percent} % to {}, whose answers are discarded", destination(&mirror.destination))
 }
 
 /// What an `http[]` entry wants.
-pub(super) fn http_route(route: &HttpRoute) -> String {
+pub(in crate::admin) fn http_route(route: &HttpRoute) -> String {
     if route.matches.is_empty() {
         return "everything".to_owned();
     }
@@ -69,7 +69,7 @@ pub(super) fn http_route(route: &HttpRoute) -> String {
 }
 
 /// What a `tcp[]` entry wants.
-pub(super) fn tcp_route(route: &TcpRoute) -> String {
+pub(in crate::admin) fn tcp_route(route: &TcpRoute) -> String {
     match &*route.ports {
         [] => "everything".to_owned(),
         ports => format!("port {}", ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" or ")),
@@ -77,7 +77,7 @@ pub(super) fn tcp_route(route: &TcpRoute) -> String {
 }
 
 /// What a `match` block wants.
-pub(super) fn http_match(block: &HttpMatch) -> String {
+pub(in crate::admin) fn http_match(block: &HttpMatch) -> String {
     let mut wants = Vec::new();
     let mut line = |name: &str, want: &Option<StringMatch>| {
         wants.extend(want.as_ref().map(|want| format!("{name} {}", string_match(want))));

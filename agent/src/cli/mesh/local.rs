@@ -16,7 +16,7 @@ pub(super) fn has_agents(folder: &Path) -> bool {
 ///
 /// # Errors
 /// When there is none, or the folder cannot be read.
-pub(in crate::cli) fn agents(state_dir: &Path) -> anyhow::Result<Vec<Agent>> {
+pub(super) fn agents(state_dir: &Path) -> anyhow::Result<Vec<Agent>> {
     let folder = state_dir.display();
     let none = || {
         anyhow::anyhow!(

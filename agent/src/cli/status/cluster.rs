@@ -5,7 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::{
-    super::{mesh::Cluster, output::{ListForm, duration}, table::Table},
+    super::{
+        mesh::Cluster,
+        output::{ListForm, duration},
+        table::Table,
+    },
     node::{problem, reasons, section, snapshot, yes},
 };
 use crate::{
@@ -72,9 +76,10 @@ pub(in crate::cli) fn render(overview: &Overview) -> String {
         out.push('\n');
         out.push_str(&namespaces(&counts).render());
     }
-    let missing = overview.nodes.iter().flat_map(|status| {
-        status.missing.iter().map(move |missing| format!("{}: {missing}", status.node))
-    });
+    let missing = overview
+        .nodes
+        .iter()
+        .flat_map(|status| status.missing.iter().map(move |missing| format!("{}: {missing}", status.node)));
     section(&mut out, "NOT READY", some(missing.collect()));
     let pods = overview.nodes.iter().flat_map(|status| &status.pods).filter(|pod| pod.enrolled);
     section(&mut out, "PODS IN TROUBLE", some(pods.flat_map(reasons).collect()));

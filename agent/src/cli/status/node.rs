@@ -76,7 +76,7 @@ pub(super) fn name(pod: &PodStatus) -> String {
     format!("{}/{}", pod.namespace, pod.name)
 }
 
-pub(super) fn capture(pod: &PodStatus) -> String {
+pub(in crate::cli) fn capture(pod: &PodStatus) -> String {
     match &pod.capture {
         _ if !pod.enrolled => "-".to_owned(),
         None => "pending".to_owned(),
@@ -91,7 +91,7 @@ pub(super) fn short_identity(identity: &str, trust_domain: &str) -> String {
     identity.strip_prefix(&format!("spiffe://{trust_domain}/")).unwrap_or(identity).to_owned()
 }
 
-pub(super) fn expiry(certificate: &Certificate) -> String {
+pub(in crate::cli) fn expiry(certificate: &Certificate) -> String {
     match certificate.expires_in_seconds {
         None => "none".to_owned(),
         Some(left) if left <= 0.0 => format!("expired {} ago", duration(-left)),
@@ -100,7 +100,7 @@ pub(super) fn expiry(certificate: &Certificate) -> String {
 }
 
 /// The long answers to "why", which would break a table.
-pub(super) fn reasons(pod: &PodStatus) -> Vec<String> {
+pub(in crate::cli) fn reasons(pod: &PodStatus) -> Vec<String> {
     let name = name(pod);
     let enrolment = pod.not_enrolled_because.as_ref().map(|why| format!("{name}: not enrolled: {why}"));
     let capture = match &pod.capture {

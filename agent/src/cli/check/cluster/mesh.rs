@@ -90,10 +90,7 @@ pub(super) fn agreement(statuses: &[Status]) -> Vec<Row> {
     let words = |(version, nodes): (&&str, &Vec<String>)| format!("{version} on {}", nodes.join(", "));
     let version = match versions.len() {
         0 | 1 => Ok(versions.keys().next().map_or("none", |version| *version).to_owned()),
-        _ => Err((
-            format!("{} versions", versions.len()),
-            versions.iter().map(words).collect::<Vec<_>>().join("\n"),
-        )),
+        _ => Err((format!("{} versions", versions.len()), versions.iter().map(words).collect::<Vec<_>>().join("\n"))),
     };
     let old = |status: &&Status| {
         status.snapshot.version == 0 || status.snapshot.read_seconds_ago.is_none_or(|age| age > AGE_MAX)

@@ -69,8 +69,7 @@ async fn refused(client: &Client) -> anyhow::Result<Vec<String>> {
             namespace: is_namespaced.then(|| SYSTEM_NAMESPACE.to_owned()),
             ..ResourceAttributes::default()
         };
-        let spec =
-            SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), non_resource_attributes: None };
+        let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), non_resource_attributes: None };
         let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
         let answer = reviews.create(&PostParams::default(), &review).await;
         let answer = answer.map_err(|error| anyhow::anyhow!("asking for permissions: {}", failure(&error)))?;

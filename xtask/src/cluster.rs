@@ -43,14 +43,7 @@ pub struct Args {
 #[derive(Subcommand)]
 enum Command {
     /// Start a cluster, or make whole what there is of one; the first time ever builds Kubernetes (about ten minutes).
-    Up {
-        /// How many nodes, each with its own kubelet, containerd and kube-proxy; more than before adds some.
-        #[arg(long, default_value_t = 2)]
-        nodes: u8,
-        /// Give pods IPv6 addresses beside their IPv4 ones, and Services that ask for it.
-        #[arg(long)]
-        dual_stack: bool,
-    },
+    Up(up::Args),
     /// Take the cluster away with everything that belongs to it.
     Down,
     /// Pull a node's plug and start it again; its disk stays.
@@ -90,8 +83,8 @@ pub fn run(args: &Args, steps: &mut Steps) -> Result<()> {
     );
     let name = args.name.as_str();
     match &args.command {
-        Command::Up { nodes, dual_stack } => {
-            let layout = up::run(name, *nodes, *dual_stack, steps)?;
+        Command::Up(args) => {
+            let layout = up::run(name, args, steps)?;
             eprintln!("\n{}", steps.table());
             print!("{}", status::page(&layout)?);
         }

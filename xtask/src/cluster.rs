@@ -4,10 +4,11 @@
 
 mod cgroup;
 mod control_plane;
+mod dns;
 mod down;
 pub mod image_aliases;
 mod kube;
-mod kubectl;
+pub mod kubectl;
 pub mod layout;
 mod network;
 mod node;
@@ -57,7 +58,7 @@ enum Command {
     StartApiserver,
     /// Show what runs, what it costs and where its logs are.
     Status,
-    /// Start a shell in which `kubectl` means this cluster.
+    /// Start a shell in which `kubectl` means this cluster, and `weft` the program in its image.
     Shell,
     /// Print the path of the kubeconfig.
     Kubeconfig,
@@ -71,6 +72,8 @@ enum Command {
     NodeLaunch { folder: PathBuf, node: u8 },
     #[command(hide = true)]
     NodeInit { folder: PathBuf, node: u8 },
+    #[command(hide = true)]
+    AskDns,
     #[command(hide = true)]
     StandIns { folder: PathBuf },
 }
@@ -99,6 +102,7 @@ pub fn run(args: &Args, steps: &mut Steps) -> Result<()> {
         Command::Status => print!("{}", status::page(&store::existing(name)?)?),
         Command::Shell => shell(&store::existing(name)?)?,
         Command::Kubectl { args } => kubectl::become_program(&store::existing(name)?, "kubectl".as_ref(), args)?,
+        Command::AskDns => dns::ask()?,
         Command::StandIns { folder } => stand_ins::run(&store::open(folder)?)?,
         Command::NodeLaunch { folder, node } => node::launch(&store::open(folder)?, *node)?,
         Command::NodeInit { folder, node } => node_init::run(&store::open(folder)?, *node)?,
@@ -120,7 +124,7 @@ fn reboot(name: &str, number: u8, steps: &mut Steps) -> Result<()> {
 }
 
 fn shell(layout: &Layout) -> Result<()> {
-    eprintln!("kubectl is that of cluster {}; `exit` leads back", layout.name);
+    eprintln!("kubectl and weft are for cluster {}; `exit` leads back", layout.name);
     let shell = std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into());
     kubectl::become_program(layout, &shell, &[])
 }

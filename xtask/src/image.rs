@@ -11,7 +11,7 @@ mod nginx;
 mod oci;
 mod programs;
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -20,7 +20,8 @@ use clap::ValueEnum;
 use self::catalogue::Image;
 use self::layer::Layer;
 use crate::cluster::layout::Layout;
-use crate::cluster::{image_aliases, registry, store};
+use crate::cluster::{image_aliases, kubectl, registry, store};
+use crate::lock::{self, Lock};
 use crate::run::Steps;
 use crate::setup::{self, Purpose};
 use crate::{ebpf, paths, test};
@@ -69,7 +70,8 @@ pub fn run(args: &Args, steps: &mut Steps) -> Result<()> {
 /// Images that were built, and the right to be the only one who changes them.
 pub struct Built {
     images: Vec<Image>,
-    _alone: File,
+    weft: PathBuf,
+    _alone: Lock,
 }
 
 /// Builds the images; `release` optimises.
@@ -88,7 +90,7 @@ pub fn build(what: What, release: bool, steps: &mut Steps) -> Result<Built> {
             images.extend(catalogue::applications(&built(), &programs.demo_app)?);
         }
         images.iter().try_for_each(write)?;
-        Ok(Built { images, _alone: alone })
+        Ok(Built { images, weft: programs.weft.clone(), _alone: alone })
     })
 }
 
@@ -96,6 +98,7 @@ pub fn build(what: What, release: bool, steps: &mut Steps) -> Result<Built> {
 pub fn push(built: &Built, layout: &Layout, steps: &mut Steps) -> Result<()> {
     steps.step(&format!("images to {}", layout.name), || {
         built.images.iter().try_for_each(|image| push_one(image, layout))?;
+        kubectl::provide_program(layout, "weft", &built.weft)?;
         image_aliases::provide(layout, &built.images)
     })
 }
@@ -123,12 +126,9 @@ fn built() -> PathBuf {
 }
 
 /// Makes the folder and waits until nobody else works in it; the lock ends with the file.
-fn locked(folder: &Path) -> Result<File> {
+fn locked(folder: &Path) -> Result<Lock> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let lock = folder.join("lock");
-    let file = File::create(&lock).with_context(|| format!("cannot write {}", lock.display()))?;
-    file.lock().with_context(|| format!("cannot lock {}", lock.display()))?;
-    Ok(file)
+    lock::take(&folder.join("lock"), "images")
 }
 
 /// The layer of this name in the cache folder, packed where it is missing: `fill` gets an empty root and a folder for scratch files.

@@ -11,7 +11,7 @@ use anyhow::{Result, ensure};
 
 use super::kubectl::{self, Kubectl};
 use super::layout::{Layout, Node};
-use super::{control_plane, kube, network, node, pki, registry, stand_ins, store};
+use super::{control_plane, dns, kube, network, node, pki, registry, stand_ins, store};
 use crate::image::{self, What};
 use crate::run::Steps;
 use crate::setup::{self, Purpose};
@@ -19,13 +19,8 @@ use crate::setup::{self, Purpose};
 /// How long the nodes may take to get ready.
 const NODES_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// How long CoreDNS may take to answer.
-const DNS_TIMEOUT: Duration = Duration::from_secs(180);
-
 /// How often nodes are asked for.
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
-
-const COREDNS: &str = include_str!("manifests/coredns.yaml");
 
 /// What the cluster shall be.
 #[derive(clap::Args)]
@@ -67,7 +62,7 @@ pub fn run(name: &str, args: &Args, steps: &mut Steps) -> Result<Layout> {
     steps.step("control plane", || control_plane::provide(&layout))?;
     steps.step("stand-ins for LoadBalancer and NetworkPolicy", || stand_ins::provide(&layout))?;
     steps.step("nodes ready", || wait_for(&layout.all_nodes().collect::<Vec<_>>()))?;
-    steps.step("CoreDNS", || provide_dns(&layout))?;
+    steps.step("cluster DNS", || dns::provide(&layout))?;
     if let Some(images) = &images {
         image::push(images, &layout, steps)?;
     }
@@ -98,16 +93,4 @@ pub fn wait_for(nodes: &[Node<'_>]) -> Result<()> {
 fn is_ready(node: Node<'_>, ready: &BTreeMap<String, String>) -> bool {
     let started = std::fs::read_to_string(node.boot_id()).unwrap_or_default();
     !started.is_empty() && ready.get(&node.name()).is_some_and(|boot| boot == started.trim())
-}
-
-fn provide_dns(layout: &Layout) -> Result<()> {
-    let kubectl = Kubectl::new(layout);
-    let manifest = layout.path("coredns.yaml");
-    std::fs::write(&manifest, COREDNS)?;
-    kubectl.args(["apply", "--filename"]).args([&manifest]).read()?;
-    kubectl
-        .args(["--namespace=kube-system", "rollout", "status", "deployment/coredns"])
-        .deadline(DNS_TIMEOUT)
-        .read()
-        .map(|_said| ())
 }

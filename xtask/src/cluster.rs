@@ -7,7 +7,7 @@ mod control_plane;
 mod dns;
 mod down;
 pub mod image_aliases;
-mod kube;
+pub mod kube;
 pub mod kubectl;
 pub mod layout;
 mod network;

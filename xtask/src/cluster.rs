@@ -4,10 +4,11 @@
 
 mod cgroup;
 mod control_plane;
+mod dns;
 mod down;
 pub mod image_aliases;
-mod kube;
-mod kubectl;
+pub mod kube;
+pub mod kubectl;
 pub mod layout;
 mod network;
 mod node;
@@ -43,14 +44,7 @@ pub struct Args {
 #[derive(Subcommand)]
 enum Command {
     /// Start a cluster, or make whole what there is of one; the first time ever builds Kubernetes (about ten minutes).
-    Up {
-        /// How many nodes, each with its own kubelet, containerd and kube-proxy; more than before adds some.
-        #[arg(long, default_value_t = 2)]
-        nodes: u8,
-        /// Give pods IPv6 addresses beside their IPv4 ones, and Services that ask for it.
-        #[arg(long)]
-        dual_stack: bool,
-    },
+    Up(up::Args),
     /// Take the cluster away with everything that belongs to it.
     Down,
     /// Pull a node's plug and start it again; its disk stays.
@@ -64,7 +58,7 @@ enum Command {
     StartApiserver,
     /// Show what runs, what it costs and where its logs are.
     Status,
-    /// Start a shell in which `kubectl` means this cluster.
+    /// Start a shell in which `kubectl` means this cluster, and `weft` the program in its image.
     Shell,
     /// Print the path of the kubeconfig.
     Kubeconfig,
@@ -79,6 +73,8 @@ enum Command {
     #[command(hide = true)]
     NodeInit { folder: PathBuf, node: u8 },
     #[command(hide = true)]
+    AskDns,
+    #[command(hide = true)]
     StandIns { folder: PathBuf },
 }
 
@@ -90,8 +86,8 @@ pub fn run(args: &Args, steps: &mut Steps) -> Result<()> {
     );
     let name = args.name.as_str();
     match &args.command {
-        Command::Up { nodes, dual_stack } => {
-            let layout = up::run(name, *nodes, *dual_stack, steps)?;
+        Command::Up(args) => {
+            let layout = up::run(name, args, steps)?;
             eprintln!("\n{}", steps.table());
             print!("{}", status::page(&layout)?);
         }
@@ -106,6 +102,7 @@ pub fn run(args: &Args, steps: &mut Steps) -> Result<()> {
         Command::Status => print!("{}", status::page(&store::existing(name)?)?),
         Command::Shell => shell(&store::existing(name)?)?,
         Command::Kubectl { args } => kubectl::become_program(&store::existing(name)?, "kubectl".as_ref(), args)?,
+        Command::AskDns => dns::ask()?,
         Command::StandIns { folder } => stand_ins::run(&store::open(folder)?)?,
         Command::NodeLaunch { folder, node } => node::launch(&store::open(folder)?, *node)?,
         Command::NodeInit { folder, node } => node_init::run(&store::open(folder)?, *node)?,
@@ -127,7 +124,7 @@ fn reboot(name: &str, number: u8, steps: &mut Steps) -> Result<()> {
 }
 
 fn shell(layout: &Layout) -> Result<()> {
-    eprintln!("kubectl is that of cluster {}; `exit` leads back", layout.name);
+    eprintln!("kubectl and weft are for cluster {}; `exit` leads back", layout.name);
     let shell = std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into());
     kubectl::become_program(layout, &shell, &[])
 }

@@ -11,7 +11,7 @@ mod nginx;
 mod oci;
 mod programs;
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -19,7 +19,9 @@ use clap::ValueEnum;
 
 use self::catalogue::Image;
 use self::layer::Layer;
-use crate::cluster::{image_aliases, registry, store};
+use crate::cluster::layout::Layout;
+use crate::cluster::{image_aliases, kubectl, registry, store};
+use crate::lock::{self, Lock};
 use crate::run::Steps;
 use crate::setup::{self, Purpose};
 use crate::{ebpf, paths, test};
@@ -53,10 +55,10 @@ pub enum What {
 pub fn run(args: &Args, steps: &mut Steps) -> Result<()> {
     let images = build(args.only, args.release, steps)?;
     if let Some(cluster) = &args.push {
-        push(&images, cluster, steps)?;
+        push(&images, &store::existing(cluster)?, steps)?;
     }
     eprint!("\n{}", steps.table());
-    for name in images.iter().flat_map(|image| &image.names) {
+    for name in images.images.iter().flat_map(|image| &image.names) {
         println!("{name}");
     }
     if args.push.is_none() {
@@ -65,61 +67,74 @@ pub fn run(args: &Args, steps: &mut Steps) -> Result<()> {
     Ok(())
 }
 
+/// Images that were built, and the right to be the only one who changes them.
+pub struct Built {
+    images: Vec<Image>,
+    weft: PathBuf,
+    _alone: Lock,
+}
+
 /// Builds the images; `release` optimises.
-pub fn build(what: What, release: bool, steps: &mut Steps) -> Result<Vec<Image>> {
+pub fn build(what: What, release: bool, steps: &mut Steps) -> Result<Built> {
     let tools = setup::provide(Purpose::Cluster, steps)?;
     ebpf::build(&tools, steps)?;
     // Always together: built apart, each would have its dependencies compiled with other features.
     let programs = steps.step("weft and the demo application", || test::build_programs(release))?;
-    let mut images = Vec::new();
-    if what != What::Apps {
-        images.push(steps.step("image of weft", || catalogue::weft(&built(), &programs.weft))?);
-    }
-    if what != What::Weft {
-        images.extend(
-            steps.step("images of the applications", || catalogue::applications(&built(), &programs.demo_app))?,
-        );
-    }
-    for image in &images {
-        oci::write(&folder(image), &image.layers.iter().collect::<Vec<_>>(), &image.config)?;
-    }
-    Ok(images)
-}
-
-/// Makes the images known to the cluster of this name.
-pub fn push(images: &[Image], cluster: &str, steps: &mut Steps) -> Result<()> {
-    let layout = store::existing(cluster)?;
-    steps.step(&format!("push to {cluster}"), || {
-        for image in images {
-            image.names.iter().try_for_each(|name| registry::push(&layout, &folder(image), name))?;
+    steps.step("images", || {
+        let alone = locked(&built())?;
+        let mut images = Vec::new();
+        if what != What::Apps {
+            images.push(catalogue::weft(&built(), &programs.weft)?);
         }
-        image_aliases::provide(&layout, images)
+        if what != What::Weft {
+            images.extend(catalogue::applications(&built(), &programs.demo_app)?);
+        }
+        images.iter().try_for_each(write)?;
+        Ok(Built { images, weft: programs.weft.clone(), _alone: alone })
     })
 }
 
-/// Where the image lies: named by its first name, which no other image has.
-pub fn folder(image: &Image) -> PathBuf {
-    let name = image.names.first().map(|name| name.replace(['/', ':'], "_")).unwrap_or_default();
-    built().join(name)
+/// Makes the images known to a cluster.
+pub fn push(built: &Built, layout: &Layout, steps: &mut Steps) -> Result<()> {
+    steps.step(&format!("images to {}", layout.name), || {
+        built.images.iter().try_for_each(|image| push_one(image, layout))?;
+        kubectl::provide_program(layout, "weft", &built.weft)?;
+        image_aliases::provide(layout, &built.images)
+    })
 }
 
-/// Writes an image that a cluster needs before anything else, and returns where.
-pub fn write(image: &Image) -> Result<PathBuf> {
-    oci::write(&folder(image), &image.layers.iter().collect::<Vec<_>>(), &image.config)?;
-    Ok(folder(image))
+/// Makes the images known without which no pod starts; `kube` is the Kubernetes binary.
+pub fn push_base(kube: &Path, layout: &Layout) -> Result<()> {
+    let _alone = locked(&base::folder()?)?;
+    for image in base::provide(kube)? {
+        write(&image)?;
+        push_one(&image, layout)?;
+    }
+    Ok(())
+}
+
+fn push_one(image: &Image, layout: &Layout) -> Result<()> {
+    image.names.iter().try_for_each(|name| registry::push(layout, &image.folder, name))
+}
+
+fn write(image: &Image) -> Result<()> {
+    oci::write(&image.folder, &image.layers.iter().collect::<Vec<_>>(), &image.config)
 }
 
 fn built() -> PathBuf {
     paths::root().join("target/images")
 }
 
+/// Makes the folder and waits until nobody else works in it; the lock ends with the file.
+fn locked(folder: &Path) -> Result<Lock> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    lock::take(&folder.join("lock"), "images")
+}
+
 /// The layer of this name in the cache folder, packed where it is missing: `fill` gets an empty root and a folder for scratch files.
 fn cached(name: &str, fill: impl FnOnce(&Path, &Path) -> Result<()>) -> Result<Layer> {
     let folder = paths::cache()?.join("layers");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let lock = folder.join("lock");
-    let file = File::create(&lock).with_context(|| format!("cannot write {}", lock.display()))?;
-    file.lock().with_context(|| format!("cannot lock {}", lock.display()))?;
+    let _alone = locked(&folder)?;
     let own = folder.join(name);
     if let Some(layer) = Layer::packed(&own) {
         return Ok(layer);

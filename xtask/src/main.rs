@@ -9,6 +9,7 @@ mod cluster;
 mod demo;
 mod ebpf;
 mod image;
+mod lock;
 mod paths;
 mod run;
 mod setup;

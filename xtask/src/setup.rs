@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 
+use crate::cluster::kube;
 use crate::paths;
 use crate::run::Steps;
 pub use packages::is_root;
@@ -58,6 +59,9 @@ pub struct EbpfTools {
 /// The task as typed.
 pub fn run(args: &Args, steps: &mut Steps) -> Result<()> {
     provide(args.purpose, steps)?;
+    if args.purpose == Purpose::Cluster {
+        kube::provide(steps)?;
+    }
     eprint!("set-up done\n{}", steps.table());
     Ok(())
 }

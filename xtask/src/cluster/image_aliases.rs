@@ -10,22 +10,32 @@ use super::process;
 use crate::image::catalogue::Image;
 use crate::run::Cmd;
 
-/// Tells every node the names; a node that is added later gets them by the next push.
+/// Tells every node the names that it does not know; a node that is added later gets them by the next push.
 pub fn provide(layout: &Layout, images: &[Image]) -> Result<()> {
-    for image in images.iter().filter(|image| !image.digests.is_empty()) {
-        let Some(name) = image.names.first() else { continue };
-        for node in layout.all_nodes() {
-            ctr(node, &["pull", "--hosts-dir", "/etc/containerd/certs.d", name])?;
-            for digest in &image.digests {
-                ctr(node, &["tag", "--force", name, digest])?;
+    for node in layout.all_nodes() {
+        let known = ctr(node, &["list"])?;
+        for image in images {
+            let digest = image.manifest_digest()?;
+            for alias in image.digests.iter().filter(|alias| !means(&known, alias, &digest)) {
+                let name = image.names.first().context("an image without a name cannot have another one")?;
+                ctr(node, &["pull", "--hosts-dir", "/etc/containerd/certs.d", name])?;
+                ctr(node, &["tag", "--force", name, alias])?;
             }
         }
     }
     Ok(())
 }
 
+/// Whether `name` is the image of this digest in what `ctr images list` says: name, type and digest in columns.
+fn means(list: &str, name: &str, digest: &str) -> bool {
+    list.lines().any(|line| {
+        let mut columns = line.split_whitespace();
+        columns.next() == Some(name) && columns.nth(1) == Some(digest)
+    })
+}
+
 /// containerd's own tool, inside the node.
-fn ctr(node: Node<'_>, args: &[&str]) -> Result<()> {
+fn ctr(node: Node<'_>, args: &[&str]) -> Result<String> {
     let first = process::first_of(node.cluster, &node.name())?
         .with_context(|| format!("{} does not run: `cargo xtask cluster up` starts it", node.name()))?;
     Cmd::new("nsenter")
@@ -34,5 +44,7 @@ fn ctr(node: Node<'_>, args: &[&str]) -> Result<()> {
         .args(args)
         .env("PATH", process::PATH)
         .read()
-        .map(|_said| ())
 }
+
+#[cfg(test)]
+mod tests;

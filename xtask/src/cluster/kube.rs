@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::lock;
 use crate::paths;
 use crate::run::{Cmd, Steps};
 use crate::setup::go;
@@ -24,6 +25,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(15);
 /// The binary's path, after building it where it is missing.
 pub fn provide(steps: &mut Steps) -> Result<PathBuf> {
     steps.step(&format!("Kubernetes {VERSION}"), || {
+        let _alone = lock::take(&paths::cache()?.join("kube.lock"), "the Kubernetes binary")?;
         let go = go::provide()?;
         let folder = paths::cache()?.join(format!("kube-{VERSION}-{:016x}", key(&go)?));
         let kube = folder.join("kube");

@@ -53,13 +53,19 @@ pub fn provide_programs(layout: &Layout, kube: &Path) -> Result<()> {
     let folder = layout.path("bin");
     let place = || format!("cannot write to {}", folder.display());
     fs::create_dir_all(&folder).with_context(place)?;
-    let unfinished = folder.join("kube.unfinished");
-    let _ = fs::remove_file(&unfinished);
-    symlink(kube, &unfinished).with_context(place)?;
-    fs::rename(&unfinished, layout.kube()).with_context(place)?;
+    provide_program(layout, "kube", kube)?;
     let kubectl = folder.join("kubectl");
     fs::write(&kubectl, format!("#!/bin/sh\nexec {} kubectl \"$@\"\n", layout.kube().display())).with_context(place)?;
     fs::set_permissions(&kubectl, fs::Permissions::from_mode(0o755)).with_context(place)
+}
+
+/// Puts a link to `program` into the cluster's `bin` folder, which is on the `PATH` of its shell.
+pub fn provide_program(layout: &Layout, name: &str, program: &Path) -> Result<()> {
+    let (link, unfinished) = (layout.path("bin").join(name), layout.path("bin").join(format!("{name}.unfinished")));
+    let place = || format!("cannot make the link {}", link.display());
+    let _ = fs::remove_file(&unfinished);
+    symlink(program, &unfinished).with_context(place)?;
+    fs::rename(&unfinished, &link).with_context(place)
 }
 
 /// Writes the kubeconfig for people: whole in one file, so that it can be copied.

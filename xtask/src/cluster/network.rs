@@ -30,7 +30,24 @@ pub fn provide_bridge(layout: &Layout) -> Result<()> {
             "nodad",
         ])?;
     }
-    Ok(())
+    allow_bridged(&bridge)
+}
+
+/// Lets frames between nodes pass where the machine filters what bridges carry, as with Docker on it.
+fn allow_bridged(bridge: &str) -> Result<()> {
+    if !filters_bridged() || iptables("--check", bridge).is_ok() {
+        return Ok(());
+    }
+    iptables("--insert", bridge)
+}
+
+fn filters_bridged() -> bool {
+    fs::read_to_string("/proc/sys/net/bridge/bridge-nf-call-iptables").is_ok_and(|filters| filters.trim() == "1")
+}
+
+fn iptables(command: &str, bridge: &str) -> Result<()> {
+    let rule = ["--in-interface", bridge, "--out-interface", bridge, "--jump", "ACCEPT"];
+    Cmd::new("iptables").args(["--wait", command, "FORWARD"]).args(rule).read().map(|_said| ())
 }
 
 /// Whether the machine has this cluster's bridge, or one of another cluster with the same index.
@@ -86,6 +103,9 @@ pub fn remove_node(node: Node<'_>) -> Result<()> {
 pub fn remove_bridge(layout: &Layout) -> Result<()> {
     if link_exists(&layout.bridge()) {
         ip(&["link", "delete", &layout.bridge()])?;
+    }
+    while filters_bridged() && iptables("--check", &layout.bridge()).is_ok() {
+        iptables("--delete", &layout.bridge())?;
     }
     Ok(())
 }

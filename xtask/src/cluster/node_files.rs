@@ -139,6 +139,7 @@ fn kubelet(node: Node<'_>) -> String {
         "evictionHard": {
             "memory.available": "0%", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%"},
         "imageGCHighThresholdPercent": 100,
+        "serializeImagePulls": false,
         "localStorageCapacityIsolation": false,
         // Names by digest are put into the node from outside: it must not insist on having pulled them itself.
         "imagePullCredentialsVerificationPolicy": "NeverVerify",

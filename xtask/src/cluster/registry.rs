@@ -49,9 +49,17 @@ pub fn provide(layout: &Layout) -> Result<()> {
 pub fn push(layout: &Layout, image: &Path, name: &str) -> Result<()> {
     // A mirror is asked for the path alone; which registry the name belongs to does not matter to it.
     let path = name.split_once('/').map_or(name, |(_host, path)| path);
+    // What was pushed last; the registry's own folder is beside it and comes and goes with it.
+    let record = layout.path("pushed").join(path.replace(['/', ':'], "_"));
+    let index =
+        fs::read_to_string(image.join("index.json")).with_context(|| format!("no image in {}", image.display()))?;
+    if fs::read_to_string(&record).is_ok_and(|pushed| pushed == index) {
+        return Ok(());
+    }
     Cmd::new("skopeo")
         .args(["copy", "--quiet", "--dest-tls-verify=false"])
         .args([format!("oci:{}", image.display()), format!("docker://{}/{path}", layout.registry())])
-        .read()
-        .map(|_said| ())
+        .read()?;
+    fs::create_dir_all(layout.path("pushed")).context("cannot make a folder of the cluster")?;
+    fs::write(&record, index).with_context(|| format!("cannot write {}", record.display()))
 }

@@ -2,30 +2,28 @@
 //!
 //! Gives out indices and keeps two tasks from working on one cluster at once.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::layout::{CLUSTERS_MAX, Layout, NODES_MAX, is_name};
 use super::network;
+use crate::lock::{self, Lock};
 use crate::paths;
 
 /// The file that makes a folder a cluster.
 const RECORD: &str = "cluster.json";
 
-/// Held while a task changes a cluster; ends with the process, however that ends.
-pub struct Claim(#[expect(dead_code, reason = "the lock lives as long as the open file")] File);
-
 /// Waits until nobody else changes the cluster of this name.
-pub fn claim(name: &str) -> Result<Claim> {
+pub fn claim(name: &str) -> Result<Lock> {
     ensure!(is_name(name), "{name:?} cannot be a cluster's name: at most 20 of a-z, 0-9 and -, and no - at its ends");
     let path = folder()?.join(format!("{name}.lock"));
     loop {
-        let file = locked(&path)?;
+        let lock = lock::take(&path, &format!("cluster {name}"))?;
         // Who waited for a `down` holds the lock of a file that is gone.
-        if is_at(&file, &path) {
-            return Ok(Claim(file));
+        if lock.is_at(&path) {
+            return Ok(lock);
         }
     }
 }
@@ -62,7 +60,7 @@ pub fn list() -> Result<Vec<Layout>> {
 /// The cluster of this name with at least so many nodes; recorded before anything of it is made.
 pub fn record(name: &str, nodes: u8, dual_stack: bool) -> Result<Layout> {
     ensure!((1..=NODES_MAX).contains(&nodes), "a cluster has 1 to {NODES_MAX} nodes, not {nodes}");
-    let _alone = locked(&folder()?.join("index.lock"))?;
+    let _alone = lock::take(&folder()?.join("index.lock"), "the list of clusters")?;
     let layout = match find(name)? {
         Some(layout) if dual_stack && !layout.dual_stack => {
             bail!("{name} has no IPv6, which cannot be changed: `cargo xtask cluster down --name {name}` first")
@@ -105,13 +103,6 @@ pub fn forget(layout: &Layout) -> Result<()> {
     fs::remove_file(&lock).with_context(|| format!("cannot remove {}", lock.display()))
 }
 
-fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    let numbers =
-        |metadata: std::io::Result<fs::Metadata>| metadata.ok().map(|metadata| (metadata.dev(), metadata.ino()));
-    numbers(file.metadata()) == numbers(fs::metadata(path))
-}
-
 fn folder() -> Result<PathBuf> {
     let folder = paths::cache()?.join("clusters");
     for hidden in ["/etc", "/opt", "/var", "/run", "/sys", "/proc"] {
@@ -134,10 +125,4 @@ fn read(folder: &Path) -> Result<Option<Layout>> {
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", record.display())),
     };
     serde_json::from_str(&text).map(Some).with_context(|| format!("{} is no record of a cluster", record.display()))
-}
-
-fn locked(path: &Path) -> Result<File> {
-    let file = File::create(path).with_context(|| format!("cannot write {}: is it yours?", path.display()))?;
-    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
-    Ok(file)
 }

@@ -11,29 +11,38 @@ use anyhow::{Result, ensure};
 
 use super::kubectl::{self, Kubectl};
 use super::layout::{Layout, Node};
-use super::{control_plane, kube, network, node, pki, registry, stand_ins, store};
-use crate::image;
+use super::{control_plane, dns, kube, network, node, pki, registry, stand_ins, store};
+use crate::image::{self, What};
 use crate::run::Steps;
 use crate::setup::{self, Purpose};
 
 /// How long the nodes may take to get ready.
 const NODES_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// How long CoreDNS may take to answer.
-const DNS_TIMEOUT: Duration = Duration::from_secs(180);
-
 /// How often nodes are asked for.
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
-const COREDNS: &str = include_str!("manifests/coredns.yaml");
+/// What the cluster shall be.
+#[derive(clap::Args)]
+pub struct Args {
+    /// How many nodes, each with its own kubelet, containerd and kube-proxy; more than before adds some.
+    #[arg(long, default_value_t = 2)]
+    nodes: u8,
+    /// Give pods IPv6 addresses beside their IPv4 ones, and Services that ask for it.
+    #[arg(long)]
+    dual_stack: bool,
+    /// Neither build nor push the images of weft, of the applications and of the tools.
+    #[arg(long)]
+    without_images: bool,
+}
 
 /// Brings the cluster up and returns when pods can be run and names resolved.
-pub fn run(name: &str, nodes: u8, dual_stack: bool, steps: &mut Steps) -> Result<Layout> {
+pub fn run(name: &str, args: &Args, steps: &mut Steps) -> Result<Layout> {
     setup::provide_packages(Purpose::Cluster, steps)?;
     let kube = kube::provide(steps)?;
-    let images = steps.step("images of pause and CoreDNS", || image::base::provide(&kube))?;
+    let images = if args.without_images { None } else { Some(image::build(What::All, false, steps)?) };
     let _claim = store::claim(name)?;
-    let layout = store::record(name, nodes, dual_stack)?;
+    let layout = store::record(name, args.nodes, args.dual_stack)?;
     steps.step("certificates", || {
         kubectl::provide_programs(&layout, &kube)?;
         pki::provide(&layout)?;
@@ -48,16 +57,15 @@ pub fn run(name: &str, nodes: u8, dual_stack: bool, steps: &mut Steps) -> Result
     })?;
     steps.step("registry", || {
         registry::provide(&layout)?;
-        for image in &images {
-            let folder = image::write(image)?;
-            image.names.iter().try_for_each(|name| registry::push(&layout, &folder, name))?;
-        }
-        Ok(())
+        image::push_base(&kube, &layout)
     })?;
     steps.step("control plane", || control_plane::provide(&layout))?;
     steps.step("stand-ins for LoadBalancer and NetworkPolicy", || stand_ins::provide(&layout))?;
     steps.step("nodes ready", || wait_for(&layout.all_nodes().collect::<Vec<_>>()))?;
-    steps.step("CoreDNS", || provide_dns(&layout))?;
+    steps.step("cluster DNS", || dns::provide(&layout))?;
+    if let Some(images) = &images {
+        image::push(images, &layout, steps)?;
+    }
     Ok(layout)
 }
 
@@ -85,16 +93,4 @@ pub fn wait_for(nodes: &[Node<'_>]) -> Result<()> {
 fn is_ready(node: Node<'_>, ready: &BTreeMap<String, String>) -> bool {
     let started = std::fs::read_to_string(node.boot_id()).unwrap_or_default();
     !started.is_empty() && ready.get(&node.name()).is_some_and(|boot| boot == started.trim())
-}
-
-fn provide_dns(layout: &Layout) -> Result<()> {
-    let kubectl = Kubectl::new(layout);
-    let manifest = layout.path("coredns.yaml");
-    std::fs::write(&manifest, COREDNS)?;
-    kubectl.args(["apply", "--filename"]).args([&manifest]).read()?;
-    kubectl
-        .args(["--namespace=kube-system", "rollout", "status", "deployment/coredns"])
-        .deadline(DNS_TIMEOUT)
-        .read()
-        .map(|_said| ())
 }

@@ -1,12 +1,11 @@
 //! The two images without which no cluster starts: the pod's pause process, and CoreDNS.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
 use super::catalogue::Image;
-use super::layer::Layer;
 use super::oci::Config;
 use crate::paths;
 use crate::run::Cmd;
@@ -33,11 +32,15 @@ pub fn provide(kube: &Path) -> Result<[Image; 2]> {
         fs::create_dir_all(root.join("tmp")).context("cannot make a folder in the image")?;
         fs::hard_link(kube, root.join("kube")).with_context(|| format!("cannot link {}", kube.display()))
     })?;
-    let image = |names: &[&'static str], layer: Layer, entrypoint: &[&'static str]| Image {
-        names: names.iter().map(|&name| name.to_owned()).collect(),
-        digests: Vec::new(),
-        layers: vec![layer],
-        config: Config { entrypoint: entrypoint.to_vec(), ..Config::default() },
-    };
-    Ok([image(&[PAUSE], pause, &["/pause"]), image(&[COREDNS], coredns, &["/kube", "coredns"])])
+    let config = |entrypoint: &[&'static str]| Config { entrypoint: entrypoint.to_vec(), ..Config::default() };
+    let folder = folder()?;
+    Ok([
+        Image::new(&folder, &[PAUSE], &[&pause], config(&["/pause"])),
+        Image::new(&folder, &[COREDNS], &[&coredns], config(&["/kube", "coredns"])),
+    ])
+}
+
+/// Where they lie: they do not depend on this tree.
+pub fn folder() -> Result<PathBuf> {
+    Ok(paths::cache()?.join("images"))
 }

@@ -3,10 +3,11 @@
 //! The names are those of the exercises and their tools. Behind them are this tree's own programs and Debian's; each
 //! behaves like the original as far as the exercises use it.
 
+use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::layer::Layer;
 use super::oci::Config;
@@ -23,6 +24,31 @@ pub struct Image {
     pub layers: Vec<Layer>,
     /// What it runs.
     pub config: Config,
+    /// Where it is written to.
+    pub folder: PathBuf,
+}
+
+impl Image {
+    /// The image with these names, written to a folder of its own below `parent`.
+    pub fn new(parent: &Path, names: &[&str], layers: &[&Layer], config: Config) -> Self {
+        Self {
+            names: names.iter().map(|&name| name.to_owned()).collect(),
+            digests: Vec::new(),
+            layers: layers.iter().map(|&layer| layer.clone()).collect(),
+            config,
+            // No two images have the same first name.
+            folder: parent.join(names.first().unwrap_or(&"unnamed").replace(['/', ':'], "_")),
+        }
+    }
+
+    /// The digest under which registries and nodes know it, once it is written.
+    pub fn manifest_digest(&self) -> Result<String> {
+        let index = self.folder.join("index.json");
+        let text = fs::read(&index).with_context(|| format!("cannot read {}", index.display()))?;
+        let index: serde_json::Value = serde_json::from_slice(&text).context("an index of an image is no JSON")?;
+        let digest = index["manifests"][0]["digest"].as_str().context("an index of an image names no digest")?;
+        Ok(digest.to_owned())
+    }
 }
 
 /// The tools that people expect where they debug: K14, K16 and K07 use curl, tcpdump and bash.
@@ -83,13 +109,9 @@ fn key(packages: &[&str]) -> String {
 /// The image of weft itself.
 pub fn weft(built: &Path, weft: &Path) -> Result<Image> {
     let layer = programs::alone(&built.join("layer-weft"), weft, "weft")?;
-    let version = env!("CARGO_PKG_VERSION");
-    Ok(Image {
-        names: [version, "latest"].map(|tag| format!("ghcr.io/weft-mesh/weft:{tag}")).to_vec(),
-        digests: Vec::new(),
-        layers: vec![layer],
-        config: Config { entrypoint: vec!["/usr/local/bin/weft"], ..Config::default() },
-    })
+    let names = [env!("CARGO_PKG_VERSION"), "latest"].map(|tag| format!("ghcr.io/weft-mesh/weft:{tag}"));
+    let config = Config { entrypoint: vec!["/usr/local/bin/weft"], ..Config::default() };
+    Ok(Image::new(built, &names.each_ref().map(String::as_str), &[&layer], config))
 }
 
 /// The applications of the exercises, and the tools that they use.
@@ -104,12 +126,7 @@ pub fn applications(built: &Path, demo_app: &Path) -> Result<Vec<Image>> {
         environment: vec![port],
         ..Config::default()
     };
-    let image = |names: &[&str], layers: &[&Layer], config: Config| Image {
-        names: names.iter().map(|&name| name.to_owned()).collect(),
-        digests: Vec::new(),
-        layers: layers.iter().map(|&layer| layer.clone()).collect(),
-        config,
-    };
+    let image = |names: &[&str], layers: &[&Layer], config| Image::new(built, names, layers, config);
     let command = |command: &[&'static str]| Config { command: command.to_vec(), ..Config::default() };
     let entrypoint = |entrypoint: &[&'static str]| Config { entrypoint: entrypoint.to_vec(), ..Config::default() };
     Ok(vec![

@@ -10,12 +10,12 @@ use crate::run::Cmd;
 
 /// The layer with `program` as `/usr/local/bin/<name>`, for an image that has a C library already.
 pub fn on_base(folder: &Path, program: &Path, name: &str) -> Result<Layer> {
-    Layer::pack(folder, |root| place(program, name, root))
+    pack(folder, program, |root| place(program, name, root))
 }
 
 /// The layer with `program` as `/usr/local/bin/<name>` and with its libraries: an image by itself.
 pub fn alone(folder: &Path, program: &Path, name: &str) -> Result<Layer> {
-    Layer::pack(folder, |root| {
+    pack(folder, program, |root| {
         place(program, name, root)?;
         for folder in ["tmp", "etc", "run"] {
             let folder = root.join(folder);
@@ -23,6 +23,22 @@ pub fn alone(folder: &Path, program: &Path, name: &str) -> Result<Layer> {
         }
         libraries(program)?.iter().try_for_each(|library| copy_library(library, root))
     })
+}
+
+/// Packs the layer again only if the program is another than last time.
+fn pack(folder: &Path, program: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<Layer> {
+    let look = || format!("cannot look at {}", program.display());
+    let metadata = fs::metadata(program).with_context(look)?;
+    let source = format!("{} {} {:?}", program.display(), metadata.len(), metadata.modified().with_context(look)?);
+    let record = folder.join("source");
+    if let Some(layer) = Layer::packed(folder)
+        && fs::read_to_string(&record).is_ok_and(|packed| packed == source)
+    {
+        return Ok(layer);
+    }
+    let layer = Layer::pack(folder, fill)?;
+    fs::write(&record, source).with_context(|| format!("cannot write {}", record.display()))?;
+    Ok(layer)
 }
 
 fn place(program: &Path, name: &str, root: &Path) -> Result<()> {

@@ -22,3 +22,6 @@ fn holds<'a>(expression: &Value, label: impl Fn(&str) -> Option<&'a str>) -> boo
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

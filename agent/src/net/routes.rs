@@ -8,7 +8,7 @@ use std::{io, net::IpAddr};
 
 use futures::{StreamExt, TryStreamExt};
 use rtnetlink::{
-    Handle, IpVersion, RouteMessageBuilder,
+    Handle, IpVersion, LinkUnspec, RouteMessageBuilder,
     packet_route::{
         route::{RouteMessage, RouteScope, RouteType},
         rule::{RuleAction, RuleAttribute, RuleMessage},
@@ -17,6 +17,7 @@ use rtnetlink::{
 
 use super::{Netns, sysctl};
 
+const LOOPBACK: u32 = weft_ebpf_common::LOOPBACK_IFINDEX;
 /// Priority of the capture rule: before everything but the kernel's `local` table (0).
 const RULE_PRIORITY: u32 = 10;
 /// Metric of the prohibit route: behind the capture route (0 for IPv4, 1024 for IPv6).
@@ -76,6 +77,10 @@ impl CaptureRoute {
     }
 
     async fn add(&self, handle: &Handle) -> io::Result<()> {
+        // A runtime brings `lo` up beside the plugins that make the pod's network, and may be the later one.
+        let loopback = LinkUnspec::new_with_index(LOOPBACK).up().build();
+        let up = handle.link().set(loopback).execute().await;
+        up.map_err(|error| failed("cannot bring lo up", error))?;
         for v6 in [false, true] {
             let Some(address) = self.addresses.iter().find(|address| address.is_ipv6() == v6) else { continue };
             let mut rule = handle.rule().add().table_id(self.table).priority(RULE_PRIORITY).fw_mark(self.mark);
@@ -91,7 +96,6 @@ impl CaptureRoute {
     }
 
     fn routes(&self, address: IpAddr) -> [RouteMessage; 2] {
-        const LOOPBACK: u32 = weft_ebpf_common::LOOPBACK_IFINDEX;
         match address {
             IpAddr::V4(address) => [
                 RouteMessageBuilder::<std::net::Ipv4Addr>::new()
@@ -186,7 +190,7 @@ pub fn addresses(netns: &Netns) -> io::Result<Vec<IpAddr>> {
                         let mut messages = handle.address().get().execute();
                         while let Some(message) = messages.next().await {
                             let message = message.map_err(|error| failed("list addresses", error))?;
-                            if message.header.index == weft_ebpf_common::LOOPBACK_IFINDEX {
+                            if message.header.index == LOOPBACK {
                                 continue;
                             }
                             found.extend(message.attributes.iter().filter_map(|attribute| match attribute {

@@ -16,8 +16,10 @@ use crate::run::{Cmd, Steps};
 /// A command and the Debian package that brings it.
 pub type Need = (&'static str, &'static str);
 
-/// What the namespaces of an emulated node are made of, and what runs in them.
-const NODE: [Need; 7] = [
+/// What the namespaces of an emulated node are made of, and what runs in them. A path stands for a package that brings no
+/// command.
+const NODE: [Need; 8] = [
+    ("/usr/lib/cni/ptp", "containernetworking-plugins"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("nginx", "nginx-light"),
@@ -27,11 +29,10 @@ const NODE: [Need; 7] = [
     ("wrk", "wrk"),
 ];
 
-/// What a cluster's nodes and control plane are made of. A path stands for a package that brings no command.
-const CLUSTER: [Need; 9] = [
+/// What a cluster's nodes and control plane are made of.
+const CLUSTER: [Need; 8] = [
     ("containerd", "containerd"),
     ("runc", "runc"),
-    ("/usr/lib/cni/ptp", "containernetworking-plugins"),
     ("docker-registry", "docker-registry"),
     ("skopeo", "skopeo"),
     ("conntrack", "conntrack"),

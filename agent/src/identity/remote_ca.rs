@@ -10,7 +10,7 @@ mod channel;
 use std::{
     fmt,
     path::PathBuf,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -26,7 +26,7 @@ use super::{
     ca_protocol::{CREATE_CERTIFICATE, CertificateRequest, CertificateResponse, MAX_MESSAGE},
     root_file::Published,
 };
-use channel::Address;
+use channel::{Address, Recognised};
 
 /// How long one attempt may take, connecting included. Two of them fit into what `Identities` waits.
 const ATTEMPT: Duration = Duration::from_millis(4500);
@@ -53,7 +53,8 @@ pub struct InvalidAddress {
 /// Signs by asking.
 pub struct RemoteCa {
     address: Address,
-    config: RemoteCaConfig,
+    token: PathBuf,
+    recognised: Recognised,
     channel: Mutex<Channel>,
 }
 
@@ -64,8 +65,9 @@ impl RemoteCa {
     /// [`InvalidAddress`].
     pub fn new(config: RemoteCaConfig) -> Result<Self, InvalidAddress> {
         let address = Address::parse(&config.address)?;
-        let channel = Mutex::new(address.channel(&config.published));
-        Ok(Self { address, config, channel })
+        let recognised = Recognised { published: config.published, answered: Arc::default() };
+        let channel = Mutex::new(address.channel(&recognised));
+        Ok(Self { address, token: config.token, recognised, channel })
     }
 
     async fn ask(&self, request: &CertificateRequest) -> Result<CertificateResponse, Status> {
@@ -85,8 +87,8 @@ impl RemoteCa {
     }
 
     fn token(&self) -> Result<AsciiMetadataValue, Status> {
-        let path = self.config.token.display();
-        let token = std::fs::read_to_string(&self.config.token)
+        let path = self.token.display();
+        let token = std::fs::read_to_string(&self.token)
             .map_err(|error| Status::aborted(format!("cannot read the token {path} that proves who asks: {error}")))?;
         let mut value = AsciiMetadataValue::try_from(format!("Bearer {}", token.trim()))
             .map_err(|_odd| Status::aborted(format!("{path} holds no token")))?;
@@ -96,7 +98,7 @@ impl RemoteCa {
 
     /// Forgets the connection, for the next attempt to make its own.
     fn reconnect(&self) {
-        *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = self.address.channel(&self.config.published);
+        *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = self.address.channel(&self.recognised);
     }
 }
 
@@ -120,10 +122,12 @@ impl CertificateAuthority for RemoteCa {
             }
         }
         let answer = answer.map_err(|status| self.error(id, &status))?;
-        answer::read(&answer).map_err(|reason| CaError::Unavailable {
+        let signed = answer::read(&answer).map_err(|reason| CaError::Unavailable {
             authority: self.address.to_string(),
             source: format!("its answer is not usable: {reason}").into(),
-        })
+        })?;
+        self.recognised.answered.store(Some(Arc::new(signed.roots.clone())));
+        Ok(signed)
     }
 }
 

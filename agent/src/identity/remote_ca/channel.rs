@@ -1,10 +1,11 @@
 //! The connection to the authority: TCP, then TLS judged by the mesh's published roots, then HTTP/2.
 //!
-//! The roots are read when a connection is made, so a change needs no restart. The agent shows no certificate here: its
-//! token says who it is, and it needs this connection to get its first certificate.
+//! The roots are looked at when a connection is made, so a change needs no restart. The agent shows no certificate here:
+//! its token says who it is, and it needs this connection to get its first certificate.
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwapOption;
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, version::TLS13};
@@ -13,7 +14,10 @@ use tokio::{net::TcpStream, sync::watch};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::transport::{Channel, Endpoint};
 
-use super::{super::tls, InvalidAddress, Published};
+use super::{
+    super::{authority::TrustBundle, tls},
+    InvalidAddress, Published,
+};
 
 /// How long connecting may take, with TLS. Short of an attempt's time, so that its own message is heard.
 const CONNECT: Duration = Duration::from_secs(4);
@@ -21,6 +25,14 @@ const CONNECT: Duration = Duration::from_secs(4);
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
 /// Requests that wait for the connection: more than [`super::super::rotation`] and new pods ask for at a time.
 const MAX_WAITING: usize = 256;
+
+/// By which roots the authority is recognised: the published ones, and those that it named itself over a connection that
+/// held. The latter matter while the root changes and the file is late.
+#[derive(Clone)]
+pub(super) struct Recognised {
+    pub(super) published: watch::Receiver<Published>,
+    pub(super) answered: Arc<ArcSwapOption<TrustBundle>>,
+}
 
 /// A validated address.
 #[derive(Clone, Debug)]
@@ -50,11 +62,11 @@ impl Address {
     }
 
     /// A channel that connects with its first request, and again after a connection ended.
-    pub(super) fn channel(&self, published: &watch::Receiver<Published>) -> Channel {
-        let (address, published) = (self.clone(), published.clone());
+    pub(super) fn channel(&self, recognised: &Recognised) -> Channel {
+        let (address, recognised) = (self.clone(), recognised.clone());
         let connector = tower::service_fn(move |_uri| {
-            let (address, published) = (address.clone(), published.clone());
-            async move { address.connect(&published).await.map(TokioIo::new) }
+            let (address, recognised) = (address.clone(), recognised.clone());
+            async move { address.connect(&recognised).await.map(TokioIo::new) }
         });
         Endpoint::from(self.uri.clone())
             .buffer_size(MAX_WAITING)
@@ -63,8 +75,8 @@ impl Address {
             .connect_with_connector_lazy(connector)
     }
 
-    async fn connect(&self, published: &watch::Receiver<Published>) -> io::Result<TlsStream<TcpStream>> {
-        let config = client_config(&published.borrow().clone())?;
+    async fn connect(&self, recognised: &Recognised) -> io::Result<TlsStream<TcpStream>> {
+        let config = client_config(&recognised.roots()?)?;
         let connecting = async {
             // The resolver's addresses are tried one after the other.
             let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
@@ -76,11 +88,21 @@ impl Address {
     }
 }
 
-fn client_config(published: &Published) -> io::Result<Arc<ClientConfig>> {
-    let roots = match published {
-        Published::Roots(bundle) => bundle.root_store().map_err(io::Error::other)?,
-        Published::Nothing(why) => return Err(io::Error::other(format!("nothing says how to recognise it: {why}"))),
-    };
+impl Recognised {
+    fn roots(&self) -> io::Result<TrustBundle> {
+        let mut roots = match &*self.published.borrow() {
+            Published::Roots(bundle) => bundle.roots().to_vec(),
+            Published::Nothing(why) => {
+                return Err(io::Error::other(format!("nothing says how to recognise it: {why}")));
+            }
+        };
+        roots.extend(self.answered.load().iter().flat_map(|bundle| bundle.roots()).cloned());
+        TrustBundle::new(roots).map_err(io::Error::other)
+    }
+}
+
+fn client_config(roots: &TrustBundle) -> io::Result<Arc<ClientConfig>> {
+    let roots = roots.root_store().map_err(io::Error::other)?;
     let mut config = ClientConfig::builder_with_provider(tls::provider())
         .with_protocol_versions(&[&TLS13])
         .map_err(io::Error::other)?

@@ -17,6 +17,7 @@ pub mod ca;
 pub mod ca_bundle;
 pub mod judgement;
 pub mod leader;
+pub mod marks;
 pub mod mesh;
 pub mod namespaces;
 pub mod pods;

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::core::admission::{AdmissionRequest, AdmissionResponse};
 use weft_model::{
     mesh::MeshConfig,
@@ -54,21 +54,27 @@ pub fn mutate_pod(request: &AdmissionRequest<Pod>, namespace_labels: &Labels, me
     }
 }
 
-/// What is written to a pod; nothing when it will not be in the mesh, or has it all.
-pub fn changes(pod: &Pod, namespace: &str, namespace_labels: &Labels, mesh: &MeshConfig) -> Changes {
-    let mut changes = Changes::default();
+/// Will the pod be in the mesh, or is it?
+pub fn is_enrolled(pod: &Pod, namespace: &str, namespace_labels: &Labels) -> bool {
     let annotations = pod.metadata.annotations.as_ref();
-    let labels: Labels = model_labels(pod.metadata.labels.as_ref());
     let facts = Facts {
         namespace,
         namespace_labels,
-        pod_labels: &labels,
+        pod_labels: &model_labels(pod.metadata.labels.as_ref()),
         inject_annotation: annotations.and_then(|all| all.get("sidecar.istio.io/inject")).map(String::as_str),
         host_network: pod.spec.as_ref().and_then(|spec| spec.host_network).unwrap_or(false),
     };
-    if enrolment(&facts) != Enrolment::Enrolled {
+    enrolment(&facts) == Enrolment::Enrolled
+}
+
+/// What is written to a pod; nothing when it will not be in the mesh, or has it all.
+pub fn changes(pod: &Pod, namespace: &str, namespace_labels: &Labels, mesh: &MeshConfig) -> Changes {
+    let mut changes = Changes::default();
+    if !is_enrolled(pod, namespace, namespace_labels) {
         return changes;
     }
+    let annotations = pod.metadata.annotations.as_ref();
+    let labels: Labels = model_labels(pod.metadata.labels.as_ref());
     let mut label = |key: &str, value: String| {
         if !labels.contains_key(key) {
             changes.labels.insert(key.to_owned(), value);
@@ -82,6 +88,39 @@ pub fn changes(pod: &Pod, namespace: &str, namespace_labels: &Labels, mesh: &Mes
     }
     scraping(annotations, mesh, &mut changes);
     changes
+}
+
+/// What is taken back from a pod that has left the mesh while it runs: what others would rely on. Nothing when it was not
+/// weft that wrote it: Istio's sidecars have the label, too, but not the annotation, and a status of their own.
+pub fn undo(meta: &ObjectMeta) -> Changes {
+    let mut changes = Changes::default();
+    let has = |map: &Option<BTreeMap<String, String>>, key: &str, value: &str| {
+        map.as_ref().and_then(|all| all.get(key)).is_some_and(|present| present == value)
+    };
+    let has_sidecar = meta.annotations.as_ref().is_some_and(|all| all.contains_key("sidecar.istio.io/status"));
+    if has_sidecar || !has(&meta.labels, TLS_MODE, "istio") || !has(&meta.annotations, REDIRECTION, "enabled") {
+        return changes;
+    }
+    changes.removed_labels.insert(TLS_MODE.to_owned());
+    changes.removed_annotations.insert(REDIRECTION.to_owned());
+    let written = Written::of(meta.annotations.as_ref());
+    if written.leads_to_page() {
+        changes.removed_annotations.extend([scrape::SCRAPE, scrape::PORT, scrape::PATH].map(str::to_owned));
+        for (original, key, value) in written.remembered() {
+            changes.removed_annotations.insert(original.to_owned());
+            changes.removed_annotations.remove(key);
+            changes.annotations.insert(key.to_owned(), value.to_owned());
+        }
+    }
+    changes
+}
+
+/// Is something in a workload's labels that does not fit to whether it is in the mesh? Its annotations are not known here.
+pub fn is_doubtful(is_enrolled: bool, labels: &Labels) -> bool {
+    match labels.get(TLS_MODE) {
+        None => is_enrolled,
+        Some(mode) => !is_enrolled && &**mode == "istio",
+    }
 }
 
 /// Leads Prometheus to the agent's page. As Istio does, also for a pod that says nothing about its metrics, because the

@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 pub struct Changes {
     /// Labels to set.
     pub labels: BTreeMap<String, String>,
+    /// Labels to remove.
+    pub removed_labels: BTreeSet<String>,
     /// Annotations to set.
     pub annotations: BTreeMap<String, String>,
     /// Annotations to remove.
@@ -45,15 +47,35 @@ impl Changes {
 
     /// The operations, in an order in which they can be done one after the other.
     pub fn operations(&self, meta: &ObjectMeta) -> Vec<Value> {
-        let mut operations = set("labels", meta.labels.as_ref(), &self.labels);
-        let removed = self
-            .removed_annotations
-            .iter()
-            .filter(|key| meta.annotations.as_ref().is_some_and(|all| all.contains_key(*key)));
-        operations.extend(removed.map(|key| json!({ "op": "remove", "path": path("annotations", key) })));
+        let mut operations = removed("labels", meta.labels.as_ref(), &self.removed_labels);
+        operations.extend(set("labels", meta.labels.as_ref(), &self.labels));
+        operations.extend(removed("annotations", meta.annotations.as_ref(), &self.removed_annotations));
         operations.extend(set("annotations", meta.annotations.as_ref(), &self.annotations));
         operations
     }
+
+    /// The same for an object that is there, as a merge patch (RFC 7396) of exactly that version of it; `None` when
+    /// there is nothing to change.
+    pub fn merge_patch(&self, meta: &ObjectMeta) -> Option<Value> {
+        if self.operations(meta).is_empty() {
+            return None;
+        }
+        let merged = |removed: &BTreeSet<String>, set: &BTreeMap<String, String>| -> Value {
+            let removed = removed.iter().map(|key| (key.clone(), Value::Null));
+            removed.chain(set.iter().map(|(key, value)| (key.clone(), value.as_str().into()))).collect()
+        };
+        Some(json!({ "metadata": {
+            "resourceVersion": meta.resource_version,
+            "labels": merged(&self.removed_labels, &self.labels),
+            "annotations": merged(&self.removed_annotations, &self.annotations),
+        } }))
+    }
+}
+
+/// Removes what is there of one of the two maps.
+fn removed(map: &str, present: Option<&BTreeMap<String, String>>, unwanted: &BTreeSet<String>) -> Vec<Value> {
+    let is_present = |key: &&String| present.is_some_and(|all| all.contains_key(*key));
+    unwanted.iter().filter(is_present).map(|key| json!({ "op": "remove", "path": path(map, key) })).collect()
 }
 
 /// Sets keys of one of the two maps, which may not be there at all.

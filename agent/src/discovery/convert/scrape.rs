@@ -83,6 +83,12 @@ impl<'a> Written<'a> {
         ORIGINALS.into_iter().zip(now).filter_map(|(name, value)| Some((name, value?)))
     }
 
+    /// What was remembered then: the annotation it is in, the one it was in, the value.
+    pub fn remembered(&self) -> impl Iterator<Item = (&'static str, &'static str, &'a str)> {
+        let names = ORIGINALS.into_iter().zip([SCRAPE, PORT, PATH]);
+        names.zip(self.originals).filter_map(|((original, name), value)| Some((original, name, value?)))
+    }
+
     /// Where the application's own page is; `None` when it has none to look at.
     pub fn application(&self) -> Option<Application<'a>> {
         let [scrape, port, path] =

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
@@ -6,6 +6,9 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 
 use super::*;
 use crate::discovery::objects::{Recognised, recognise};
+
+/// Made once: schemas of a thousand fields take a second to derive where nothing is optimised.
+static ALL: LazyLock<Vec<CustomResourceDefinition>> = LazyLock::new(all);
 
 /// Every schema of a definition with its path, `[]` for an element and `{}` for a value of a map.
 fn walk<'a>(path: &str, schema: &'a JSONSchemaProps, found: &mut Vec<(String, &'a JSONSchemaProps)>) {
@@ -32,14 +35,13 @@ fn everything(crd: &CustomResourceDefinition) -> Vec<(String, &JSONSchemaProps)>
     found
 }
 
-fn of(kind: &str) -> CustomResourceDefinition {
-    all().into_iter().find(|crd| crd.spec.names.kind == kind).unwrap()
+fn of(kind: &str) -> &'static CustomResourceDefinition {
+    ALL.iter().find(|crd| crd.spec.names.kind == kind).unwrap()
 }
 
 /// The schema of `kind` at a path below `spec`.
 fn schema_at(kind: &str, path: &str) -> Option<JSONSchemaProps> {
-    let crd = of(kind);
-    let found = everything(&crd).into_iter().find(|(at, _)| *at == format!(".spec.{path}"));
+    let found = everything(of(kind)).into_iter().find(|(at, _)| *at == format!(".spec.{path}"));
     found.map(|(_, schema)| schema.clone())
 }
 
@@ -64,9 +66,9 @@ fn both_forms_hold_the_same_definitions() {
 
 #[test]
 fn schemas_are_structural() {
-    for crd in all() {
+    for crd in &*ALL {
         let name = crd.metadata.name.as_deref().unwrap();
-        for (path, schema) in everything(&crd) {
+        for (path, schema) in everything(crd) {
             let place = format!("{name}{path}");
             assert!(schema.ref_path.is_none() && schema.one_of.is_none() && schema.all_of.is_none(), "{place}");
             assert!(schema.any_of.is_none() && schema.not.is_none() && schema.default.is_none(), "{place}");
@@ -81,7 +83,7 @@ fn schemas_are_structural() {
 
 #[test]
 fn every_version_has_the_same_schema_and_one_is_stored() {
-    for crd in all() {
+    for crd in &*ALL {
         let versions = &crd.spec.versions;
         assert_eq!(versions.iter().filter(|one| one.storage).count(), 1, "{:?}", crd.metadata.name);
         assert!(versions.iter().all(|one| one.served && one.schema == versions[0].schema));
@@ -115,7 +117,7 @@ fn names_and_columns_are_those_that_people_type_and_see() {
         ("WasmPlugin", "", "Age"),
         ("TrafficExtension", "", "Age"),
     ];
-    assert_eq!(all().len(), table.len());
+    assert_eq!(ALL.len(), table.len());
     for (kind, short, columns) in table {
         let crd = of(kind);
         let names = &crd.spec.names;
@@ -151,8 +153,8 @@ fn old_spellings_are_fields_and_what_may_be_null_says_so() {
         let schema = schema_at(kind, path).unwrap_or_else(|| panic!("{kind} has no {path}"));
         assert_eq!((schema.type_.as_deref(), schema.nullable), (Some(expected), Some(true)), "{kind} {path}");
     }
-    for crd in all() {
-        let spec = everything(&crd).into_iter().find(|(path, _)| path == ".spec").unwrap().1.clone();
+    for crd in &*ALL {
+        let spec = everything(crd).into_iter().find(|(path, _)| path == ".spec").unwrap().1.clone();
         let is_needed = spec.required.is_some_and(|fields| !fields.is_empty());
         assert!(is_needed || spec.nullable == Some(true) || spec.properties.is_none(), "{:?}", crd.metadata.name);
     }
@@ -199,8 +201,8 @@ fn the_schema_and_the_reader_agree_on_durations() {
 
 #[test]
 fn conditions_are_merged_by_type() {
-    for crd in all() {
-        let schemas = everything(&crd);
+    for crd in &*ALL {
+        let schemas = everything(crd);
         let conditions = schemas.iter().find(|(path, _)| path == ".status.conditions").unwrap().1;
         assert_eq!(conditions.x_kubernetes_list_type.as_deref(), Some("map"), "{:?}", crd.metadata.name);
         assert_eq!(conditions.x_kubernetes_list_map_keys.as_deref(), Some(&["type".to_owned()][..]));

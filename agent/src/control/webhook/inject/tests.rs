@@ -202,3 +202,39 @@ fn pods_outside_of_the_mesh_are_not_touched() {
     let on_the_node = request(&metadata(json!({})), &json!({ "containers": [], "hostNetwork": true }));
     assert!(mutate_pod(&on_the_node, &enabled(), &mesh).patch.is_none());
 }
+
+#[test]
+fn a_pod_that_leaves_the_mesh_is_as_it_was() {
+    let mesh = MeshConfig::default();
+    let meta = |value: &Value| serde_json::from_value::<ObjectMeta>(value.clone()).unwrap();
+    let undone = |value: &Value| {
+        let mut pod = json!({ "metadata": value });
+        undo(&meta(value)).operations(&meta(value)).iter().for_each(|operation| apply(&mut pod, operation));
+        pod["metadata"].clone()
+    };
+    let before = metadata(json!({ "prometheus.io/scrape": "true", "prometheus.io/port": "8000", "a": "b" }));
+    let inside = patched(&before, &enabled(), &mesh).unwrap();
+    let outside = undone(&inside);
+    assert_eq!(outside["annotations"], before["annotations"]);
+    assert_eq!(outside["labels"].get(TLS_MODE), None);
+    assert_eq!(undone(&outside), outside, "once is enough");
+    let silent = undone(&patched(&json!({ "name": "alone" }), &enabled(), &mesh).unwrap());
+    assert_eq!(silent["annotations"], json!({}));
+    // Not ours: a sidecar of Istio's, or a pod of its ambient mode.
+    let sidecar = json!({
+        "name": "p", "labels": { TLS_MODE: "istio" },
+        "annotations": { "sidecar.istio.io/status": "{}", REDIRECTION: "enabled", "prometheus.io/port": "15020" },
+    });
+    assert_eq!(undone(&sidecar), sidecar);
+    let ambient = json!({ "name": "p", "annotations": { REDIRECTION: "enabled" } });
+    assert_eq!(undone(&ambient), ambient);
+}
+
+#[test]
+fn doubt_is_about_the_label_that_peers_rely_on() {
+    assert!(is_doubtful(true, &labels(&[])));
+    assert!(!is_doubtful(true, &labels(&[(TLS_MODE, "istio")])));
+    assert!(!is_doubtful(true, &labels(&[(TLS_MODE, "disabled")])), "somebody's will");
+    assert!(is_doubtful(false, &labels(&[(TLS_MODE, "istio")])));
+    assert!(!is_doubtful(false, &labels(&[])));
+}

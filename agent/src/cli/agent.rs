@@ -102,9 +102,10 @@ impl AgentArgs {
     /// What `app` takes.
     pub fn config(self) -> app::Config {
         let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
-        let ca = self.ca(true);
+        let has_manifests = self.manifests.is_some();
+        let ca = self.ca(has_manifests);
         // With a directory of manifests nobody but the caller starts pods.
-        let is_cluster = false;
+        let is_cluster = !has_manifests;
         let when_unsupported = match self.when_unsupported {
             Some(WhenUnsupported::Skip) => app::WhenUnsupported::Skip,
             Some(WhenUnsupported::Refuse) => app::WhenUnsupported::Refuse,

@@ -5,8 +5,7 @@ use std::time::SystemTime;
 use anyhow::{Context, bail};
 
 use super::{
-    ask,
-    cluster::ClusterArgs,
+    ApiServerArgs, ask,
     output::{self, duration},
     table::Table,
 };
@@ -35,14 +34,14 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 pub struct StatusArgs {
     #[command(flatten)]
-    cluster: ClusterArgs,
+    cluster: ApiServerArgs,
 }
 
 /// Arguments of `weft ca rotate`.
 #[derive(Debug, clap::Args)]
 pub struct RotateArgs {
     #[command(flatten)]
-    cluster: ClusterArgs,
+    cluster: ApiServerArgs,
     /// Let the new root sign when its time has come, also if not every agent says that it trusts it
     #[arg(long)]
     unconfirmed: bool,

@@ -5,7 +5,7 @@ mod cluster;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use super::{ask, cluster::ClusterArgs, output, status, table::Table};
+use super::{ApiServerArgs, ask, output, status, table::Table};
 use crate::{
     admin::status::problems,
     discovery,
@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["manifests", "machine"])]
     pub pre: bool,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    cluster: ApiServerArgs,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {

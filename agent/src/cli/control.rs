@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use super::cluster::ClusterArgs;
+use super::ApiServerArgs;
 use crate::{
     control::{self, accounts::TrustedAccounts, ca::rotation::Timing},
     identity::ca_protocol::TOKEN_AUDIENCE,
@@ -14,7 +14,7 @@ use crate::{
 pub struct Args {
     /// Where the API server is.
     #[command(flatten)]
-    pub cluster: ClusterArgs,
+    pub cluster: ApiServerArgs,
     /// Name of this replica, which no other may have: its pod's
     #[arg(long, value_name = "NAME", env = "POD_NAME")]
     pub name: String,

@@ -3,8 +3,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use super::{
-    ask,
-    cluster::ClusterArgs,
+    ApiServerArgs, ask,
     output::{self, YamlOrJson},
 };
 use crate::install::{self, Setup, manifests, options::Options, progress::Progress};
@@ -34,7 +33,7 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub timeout: u32,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    cluster: ApiServerArgs,
 }
 
 /// What may be chosen about the objects.

@@ -15,8 +15,8 @@ use serde::de::DeserializeOwned;
 
 pub(super) use self::cluster::Cluster;
 use super::{
+    ApiServerArgs,
     client::{Agent, Answer},
-    cluster::ClusterArgs,
     pod,
 };
 use crate::admin::ON_ANOTHER_NODE;
@@ -31,7 +31,7 @@ const STATE_DIR: &str = "/run/weft";
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Where {
     #[command(flatten)]
-    pub(super) cluster: ClusterArgs,
+    pub(super) cluster: ApiServerArgs,
     /// Folder of agents' sockets, to ask agents on this machine [default: /run/weft]
     #[arg(long, value_name = "DIR", env = "WEFT_STATE_DIR", help_heading = "Cluster")]
     pub state_dir: Option<PathBuf>,
@@ -64,9 +64,8 @@ pub(super) struct Answers<T> {
 impl Where {
     fn place(&self, is_kubeconfig_set: bool, has_agents: impl Fn(&Path) -> bool) -> Place<'_> {
         let usual = Path::new(STATE_DIR);
-        let is_cluster_named = self.cluster.kubeconfig.is_some() || self.cluster.context.is_some();
         match &self.state_dir {
-            _ if is_cluster_named => Place::Cluster,
+            _ if self.cluster.is_named() => Place::Cluster,
             Some(state_dir) => Place::Machine(state_dir),
             None if !is_kubeconfig_set && has_agents(usual) => Place::Machine(usual),
             None => Place::Cluster,

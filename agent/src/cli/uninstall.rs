@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use super::{ask, cluster::ClusterArgs};
+use super::{ApiServerArgs, ask};
 use crate::install::{
     progress::Progress,
     uninstall::{self, Removal},
@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub timeout: u32,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    cluster: ApiServerArgs,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {

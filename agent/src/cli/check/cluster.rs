@@ -5,7 +5,7 @@ mod server;
 
 use super::{Row, State};
 use crate::{
-    cli::{cluster::ClusterArgs, mesh::Cluster},
+    cli::{ApiServerArgs, mesh::Cluster},
     install,
 };
 
@@ -13,7 +13,7 @@ use crate::{
 ///
 /// # Errors
 /// When nothing says where the cluster is, or it does not answer.
-pub(super) async fn rows(args: &ClusterArgs, pre: bool) -> anyhow::Result<Vec<Row>> {
+pub(super) async fn rows(args: &ApiServerArgs, pre: bool) -> anyhow::Result<Vec<Row>> {
     let cluster = Cluster::new(args).await?;
     let mut rows = vec![row(
         "API server",

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt, api::ListParams};
 
-use super::super::{client::Agent, cluster::ClusterArgs, transport::Transport};
+use super::super::{ApiServerArgs, client::Agent, transport::Transport};
 use crate::{
     install::rollout::is_ready,
     kubernetes::{SYSTEM_NAMESPACE, failure, is_absent},
@@ -35,7 +35,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When nothing says where it is.
-    pub(in crate::cli) async fn new(args: &ClusterArgs) -> anyhow::Result<Self> {
+    pub(in crate::cli) async fn new(args: &ApiServerArgs) -> anyhow::Result<Self> {
         Ok(Self { client: args.client().await? })
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Place, Where};
-use crate::cli::cluster::ClusterArgs;
+use crate::cli::ApiServerArgs;
 
 fn place<'a>(asked: &'a Where, kubeconfig: bool, agents_here: bool) -> Place<'a> {
     asked.place(kubeconfig, |folder| {
@@ -20,7 +20,7 @@ fn what_is_named_counts_then_what_is_here() {
     assert_eq!(place(&nothing, true, true), Place::Cluster, "KUBECONFIG names a cluster");
     let folder = Where { state_dir: Some("state".into()), ..Where::default() };
     assert_eq!(place(&folder, true, true), Place::Machine(Path::new("state")));
-    let cluster = ClusterArgs { context: Some("c".to_owned()), kubeconfig: None };
+    let cluster = ApiServerArgs { context: Some("c".to_owned()), kubeconfig: None };
     let both = Where { cluster, ..folder };
     assert_eq!(place(&both, false, true), Place::Cluster, "WEFT_STATE_DIR may be set for other reasons");
 }

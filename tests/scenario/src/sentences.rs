@@ -139,8 +139,10 @@ fn service_name(mode: &str) -> &str {
     if mode == "sentence" { "sentences" } else { mode }
 }
 
-/// Whether `text` is a sentence with nothing missing: a name, perhaps with its version, and an age.
+/// Whether `text` is a sentence with nothing missing: a name, perhaps with its version, and an age. The training edition's end in a
+/// full stop.
 pub fn is_sentence(text: &str) -> bool {
+    let text = text.strip_suffix('.').unwrap_or(text);
     let Some((name, age)) = text.strip_suffix(" years").and_then(|text| text.split_once(" is ")) else { return false };
     let (name, version) = name.split_once(" (v").unwrap_or((name, "1)"));
     NAMES.contains(&name)
@@ -178,7 +180,7 @@ mod tests {
     #[test]
     fn only_whole_sentences_count() {
         assert!(is_sentence("Ray is 0 years") && is_sentence("Egon (v2) is 100 years"));
-        assert!(is_sentence("d'Artagnan (v2) is 7 years"));
+        assert!(is_sentence("d'Artagnan (v2) is 7 years."));
         for text in [
             " is 40 years",
             "Ray is  years",

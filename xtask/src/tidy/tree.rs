@@ -27,7 +27,7 @@ impl Source {
     /// Whether it holds tests only: a `tests.rs`, or anything in a folder `tests`. What tests are written with is a
     /// library like any other.
     pub fn is_test(&self) -> bool {
-        let path = self.HARNESSES.iter().find_map(|harness| self.path.strip_prefix(harness)).unwrap_or(&self.path);
+        let path = HARNESSES.iter().find_map(|harness| self.path.strip_prefix(harness)).unwrap_or(&self.path);
         path.split('/').any(|part| part == "tests" || part == "tests.rs")
     }
 }

@@ -1,12 +1,12 @@
 //! A node port of a Service, asked from this machine: what the exercises' loop asks.
 
 use std::ffi::OsStr;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use weft_scenario::{Answers, Failure, Load, Machine, Origin, Request, Response};
+use weft_scenario::{Answers, Failure, Load, Machine, Origin, PATIENCE, Request, Response, try_eventually};
 
 use crate::command;
 use crate::curl::{Curl, REPORT, parse};
@@ -15,6 +15,8 @@ use crate::node::{Node, nodes};
 
 /// Requests at a time.
 const PARALLEL: usize = 4;
+/// How long one attempt to connect may take: on the same machine, or lost.
+const CONNECT: Duration = Duration::from_millis(500);
 /// How long a curl on this machine may take.
 const CURL: Duration = Duration::from_secs(60);
 
@@ -26,17 +28,21 @@ pub struct NodePort {
 }
 
 impl Namespace {
-    /// The node port behind `port` of a Service, on the first node.
+    /// The node port behind `port` of a Service, on the first node; waits until connections to it are accepted.
     pub fn node_port(&self, service: &str, port: u16) -> Result<NodePort> {
         let object = self.object(&["get", "service", service])?;
         let ports = object["spec"]["ports"].as_array().cloned().unwrap_or_default();
         let found = ports.iter().find(|entry| entry["port"] == port).and_then(|entry| entry["nodePort"].as_u64());
         let found = found.and_then(|port| u16::try_from(port).ok());
         let first = nodes()?.into_iter().next().context("the cluster has no node")?;
-        Ok(NodePort {
-            address: first.address,
-            port: found.with_context(|| format!("Service {service} has no node port for {port}"))?,
-        })
+        let port = found.with_context(|| format!("Service {service} has no node port for {port}"))?;
+        let node_port = NodePort { address: first.address, port };
+        // Without the mesh's doing: kube-proxy learns of endpoints in its own time, and a SYN that came too early is lost for good.
+        try_eventually(PATIENCE, || {
+            let address = SocketAddr::new(node_port.address, port);
+            TcpStream::connect_timeout(&address, CONNECT).with_context(|| format!("node port {address} of {service}"))
+        })?;
+        Ok(node_port)
     }
 }
 

@@ -12,15 +12,18 @@ use crate::pod::Pod;
 
 /// How long a rollout may take on a busy machine, image pulls included.
 const ROLLOUT: Duration = Duration::from_secs(180);
+/// How soon everybody who has to know learns of pods that are ready: kube-proxy may take a second, the mesh as long as any change.
+const KNOWN: Duration = Duration::from_secs(1);
 /// What has a rollout.
 const KINDS: &str = "deployments,statefulsets,daemonsets";
 
 impl Namespace {
-    /// `kubectl rollout status` for everything here that has a rollout.
+    /// `kubectl rollout status` for everything here that has a rollout, and a moment for the news to spread.
     pub fn wait_rollout(&self) -> Result<()> {
         for workload in self.kubectl(&["get", KINDS, "--output=name"])?.lines() {
             self.wait_rollout_of(workload)?;
         }
+        std::thread::sleep(KNOWN);
         Ok(())
     }
 

@@ -5,16 +5,17 @@ use weft_scenario::{PATIENCE, try_eventually};
 
 use crate::container::Container;
 
-/// Packets to `$1` of device `$2` that fit `$3`, for at most ten minutes.
+/// Packets to `$1` of device `$2` that fit `$3`, for at most ten minutes; each when it comes, not by the bufferful.
 const START: &str = r#"
-timeout 600 tcpdump -U -A -n -s 0 -i "$2" "$3" >"$1" 2>"$1.said" </dev/null &
+timeout 600 tcpdump --immediate-mode -l -A -n -s 0 -i "$2" "$3" >"$1" 2>"$1.said" </dev/null &
 echo $! >"$1.pid"
 "#;
-/// tcpdump writes what it still holds when it is told to end.
+/// Gives the last packets a moment, ends it, and waits for its last word.
 const FINISH: &str = r#"
+sleep 0.3
 kill -INT "$(cat "$1.pid")"
 i=0
-while kill -0 "$(cat "$1.pid")" 2>/dev/null && [ "$i" -lt 50 ]; do sleep 0.1; i=$((i + 1)); done
+until grep -q 'dropped by kernel' "$1.said" || [ "$i" -ge 50 ]; do sleep 0.1; i=$((i + 1)); done
 cat "$1"
 "#;
 

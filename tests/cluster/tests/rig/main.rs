@@ -28,6 +28,7 @@ fn failures_are_told_apart() -> Result<()> {
     namespace.apply(&mirror("web", ""))?;
     let client = namespace.multitool()?;
     let web = namespace.pod("app=web")?;
+    eventually(PATIENCE, || client.status("http://web/"));
     let answers = client.get_many("http://web/", &["x-test: use-v2"], 25, 3)?;
     assert_eq!(answers.count(|r| r.status == 200 && r.text().contains("use-v2")), 25, "{:?}", answers.summary());
     for (url, exit, kind) in [
@@ -75,7 +76,7 @@ spec:
     namespace.apply(&pinned(&yaml, "mode: sentence", &there.name))?;
     namespace.wait_rollout()?;
     let (age, sentences) = (namespace.pod("mode=age")?.debug()?, namespace.pod("mode=sentence")?.debug()?);
-    assert_eq!(age.status("http://name:5000/choices")?, 200);
+    eventually(PATIENCE, || age.status("http://name:5000/choices"));
     namespace.apply(policy)?;
     eventually(PATIENCE, || {
         let answer = age.curl(&["-m", "2", "http://name:5000/"])?;
@@ -120,6 +121,7 @@ fn loads_and_held_connections_tell_what_happened() -> Result<()> {
     let namespace = Namespace::plain("rig-load")?;
     namespace.apply(&all(&[&mirror("web", ""), &echo("lines")]))?;
     let client = namespace.multitool()?;
+    eventually(PATIENCE, || client.status("http://web/"));
     let load = client.load("http://web/", 20)?;
     let held = client.hold("lines", 9000)?;
     held.assert_works();

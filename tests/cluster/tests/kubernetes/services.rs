@@ -100,7 +100,8 @@ spec:
         let answers = client.get_many(url, &[], 60, 4)?;
         let of = |pod: &Pod| answers.count(|response| response.text().contains(pod.pod()));
         assert_eq!(of(&pods[0]) + of(&pods[1]), 60, "{url}: {:?}", answers.summary());
-        assert!(pods.iter().all(|pod| of(pod) > 0), "{url} leads to one pod only");
+        // A headless name leads where the client's resolver chooses.
+        assert!(url.contains("peers") || pods.iter().all(|pod| of(pod) > 0), "{url} leads to one pod only");
     }
     eventually(APPLIES, || {
         let pages = [client.mesh_page(&pods[0])?, client.mesh_page(&pods[1])?];

@@ -14,7 +14,7 @@ use crate::node::Node;
 /// How long a node may take to be there again.
 const REBOOT: Duration = Duration::from_secs(240);
 /// How long a `weft` may take unless it waits for something.
-const WEFT: Duration = Duration::from_secs(180);
+const WEFT: Duration = Duration::from_secs(330);
 
 /// Pulls the plug of a node and starts it again; returns when its processes run, which is before its pods do.
 pub fn reboot(node: &Node) -> Result<()> {

@@ -35,7 +35,13 @@ fn uninstalling_leaves_the_cluster_as_it_was() -> Result<()> {
     }
     let held = client.hold("lines", 9000)?;
     let load = sentences.load(20);
-    let said = rig::weft(&["uninstall", "--yes"])?;
+    // Objects of other scenarios, whose namespaces are going: their definitions would be kept for them.
+    eventually(PATIENCE, || {
+        let left = kubectl(&["get", "vs,dr,se,gw,pa,ap,ra", "--all-namespaces", "--output=name"])?;
+        ensure!(left.trim().is_empty(), "still there: {left}");
+        Ok(())
+    });
+    let said = rig::weft(&["uninstall"])?;
     ensure!(said.code == 0, "weft uninstall: {}\n{}", said.stdout, said.stderr);
     std::thread::sleep(Duration::from_secs(3));
     let answers = load.finish();

@@ -14,6 +14,10 @@ use crate::sentences::is_sentence;
 /// Threads of a [`Load`]: one slow response must not hold up the next request.
 const LOAD_THREADS: u32 = 4;
 
+/// How many answers a message shows, and how much of each.
+const SHOWN: usize = 3;
+const SHOWN_CHARACTERS: usize = 300;
+
 /// What many requests came to.
 #[derive(Debug)]
 pub struct Answers {
@@ -61,7 +65,10 @@ impl Answers {
     #[track_caller]
     pub fn assert_sentences(&self) {
         let whole = self.count(|response| response.status == 200 && is_sentence(&response.text()));
-        assert_eq!(whole, self.results.len(), "{:?}\n{:?}", self.summary(), self.bodies());
+        let others = self.responses().map(Response::text).filter(|text| !is_sentence(text));
+        let others: Vec<String> =
+            others.take(SHOWN).map(|text| text.chars().take(SHOWN_CHARACTERS).collect()).collect();
+        assert_eq!(whole, self.results.len(), "{:?}, and for instance {others:#?}", self.summary());
     }
 
     /// How often each body came up.

@@ -1,13 +1,14 @@
-//! The demo application of weft: the `sentences` services of the exercises and three helpers around them.
+//! The demo application of weft: the `sentences` services of the exercises and four helpers around them.
 //!
 //! Owns the command line and the single-threaded runtime; everything else lives in one module per subcommand
-//! ([`sentences`], [`httpbin`], [`echo`], [`get`]) and in the plumbing they share ([`serve`], [`client`], [`wire`],
+//! ([`sentences`], [`httpbin`], [`echo`], [`grpc_health`], [`get`]) and in the plumbing they share ([`serve`], [`client`], [`wire`],
 //! [`tls`], [`log`]). Every server leaves at once, with exit code 0, on SIGTERM: it often runs as PID 1 of a
 //! container, where a signal without a handler is ignored.
 
 mod client;
 mod echo;
 mod get;
+mod grpc_health;
 mod http10;
 mod httpbin;
 mod log;
@@ -41,6 +42,8 @@ enum Command {
     HttpbinLite(httpbin::Args),
     /// Answer with what was received: HTTP requests as JSON, or (--tcp) the very bytes.
     Echo(echo::Args),
+    /// A gRPC server that knows one thing: it is healthy.
+    GrpcHealth(grpc_health::Args),
     /// Ask a URL once or in a loop, print each body, and at the end how often each answer came.
     Get(get::Args),
 }
@@ -72,6 +75,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Sentences => sentences::run().await?,
         Command::HttpbinLite(args) => httpbin::run(args).await?,
         Command::Echo(args) => echo::run(args).await?,
+        Command::GrpcHealth(args) => grpc_health::run(args).await?,
         Command::Get(args) => return get::run(args).await,
     }
     Ok(ExitCode::SUCCESS)

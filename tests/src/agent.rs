@@ -14,11 +14,11 @@ use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
 use crate::cleanup::BPF_DIR;
 use crate::cluster::Cluster;
-use crate::http::{Response, read_response, write_request};
 use crate::process::{CLUSTER_MARK, Process, Spec};
 use crate::program;
 use crate::state::Inner;
-use crate::wait::try_eventually;
+use weft_scenario::try_eventually;
+use weft_scenario::{Response, read_response, write_request};
 
 /// How long agents may take to be ready in [`Cluster::start_agents`].
 const AGENT_TIMEOUT: Duration = Duration::from_secs(30);

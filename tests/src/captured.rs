@@ -9,8 +9,8 @@ use anyhow::{Context, Result, ensure};
 use crate::cluster::Cluster;
 use crate::manifest::text;
 use crate::pod::Pod;
-use crate::request::connect;
-use crate::wait::try_eventually;
+use weft_scenario::connect;
+use weft_scenario::try_eventually;
 
 /// Where an agent answers its pods, in TEST-NET-1 (RFC 5737), and what it says.
 const PROBE: ([u8; 4], u16) = ([192, 0, 2, 1], 15021);

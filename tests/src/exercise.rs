@@ -2,18 +2,10 @@
 //!
 //! Used by the scenarios that follow the exercises page by page; what a page applies and observes is in the scenario itself.
 
-use std::time::Duration;
-
 use anyhow::Result;
+use weft_scenario::PATIENCE;
 
-use crate::answers::Answers;
 use crate::cluster::Cluster;
-use crate::sentences::is_sentence;
-
-/// How soon a change of configuration acts: the pages say "immediately".
-pub const APPLIES: Duration = Duration::from_secs(3);
-/// How long pods and agents may take to be there, on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Cluster {
     /// Nodes `a` and `b`, and `default` labelled as the exercises' setup page says.
@@ -35,14 +27,5 @@ impl Cluster {
         let nodes = self.nodes();
         let port = self.node_port("default", "sentences", 5000)?;
         Ok(format!("http://{}:{port}/", nodes[0].address()))
-    }
-}
-
-impl Answers {
-    /// Panics unless every request was answered by a whole sentence.
-    #[track_caller]
-    pub fn assert_sentences(&self) {
-        let whole = self.count(|response| response.status == 200 && is_sentence(&response.text()));
-        assert_eq!(whole, self.results.len(), "{:?}\n{:?}", self.summary(), self.bodies());
     }
 }

@@ -21,7 +21,6 @@
 //! process leaves behind is removed by the next `Cluster::new` ([`cleanup`]).
 
 mod agent;
-mod answers;
 mod capture;
 mod captured;
 pub mod cleanup;
@@ -32,50 +31,42 @@ mod deployment;
 mod endpoints;
 mod exercise;
 mod hosts;
-mod http;
 mod id;
 mod kubelet;
 mod kubeproxy;
 mod link;
 mod manifest;
-mod metrics;
 mod mesh;
 mod netns;
 mod netpolicy;
 mod node;
 mod objects;
+mod pages;
 mod place;
 mod pod;
 mod process;
 mod program;
-mod request;
 mod rollout;
 mod runtime;
-mod sentences;
 mod server;
 mod state;
-mod url;
-mod wait;
 mod workload;
 mod world;
 
 pub use agent::Agent;
-pub use answers::{Answers, Load};
 pub use capture::{Capture, Packet};
 pub use cluster::Cluster;
-pub use exercise::{APPLIES, PATIENCE};
-pub use http::Response;
 pub use id::ClusterId;
-pub use metrics::{Metrics, Sample};
 pub use netns::Netns;
 pub use node::Node;
 pub use place::Place;
 pub use pod::Pod;
 pub use process::{Output, Process};
 pub use program::Program;
-pub use request::{Failure, FailureKind, HttpConnection, Request, Step};
 pub use runtime::{CniRuntime, Refusal, Sandbox};
-pub use sentences::{Sentences, is_sentence, sentences_service};
 pub use server::Server;
-pub use wait::eventually;
+pub use weft_scenario::{
+    APPLIES, Answers, Failure, FailureKind, HttpConnection, Load, Metrics, PATIENCE, Request, Response, Sample,
+    Sentences, Step, eventually, is_sentence, sentences_service,
+};
 pub use workload::{ServiceBuilder, WorkloadBuilder};

@@ -12,7 +12,7 @@ use crate::agent::Agent;
 use crate::cluster::Cluster;
 use crate::netns::Netns;
 use crate::pod::Pod;
-use crate::wait::try_eventually;
+use weft_scenario::try_eventually;
 
 /// Nobody has this address (TEST-NET-1, RFC 5737); the agent answers there for captured pods.
 const PROBE: &str = "192.0.2.1:15021";

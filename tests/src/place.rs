@@ -5,18 +5,18 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use weft_scenario::{Answers, Failure, HttpConnection, Load, Origin, Request, Response, connect};
 
-use crate::answers::{Answers, Load};
 use crate::capture::Capture;
-use crate::http::Response;
 use crate::netns::Netns;
 use crate::process::{CLUSTER_MARK, Output, POD_MARK, PodFiles, Process, Spec, run_to_end};
-use crate::request::{Failure, HttpConnection, Request, connect};
 use crate::state::Inner;
 
+/// How long connecting, and each read and write after that, may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a command may take.
 const EXEC_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -79,16 +79,13 @@ impl Place {
 
     /// Sends GET `rate` times a second, each over a connection of its own, until the load is finished.
     pub fn load(&self, url: &str, headers: &[(&str, &str)], rate: u32) -> Load {
-        Load::start(self, url, headers, rate)
+        let origin: Arc<dyn Origin> = Arc::new(self.clone());
+        Load::start(&origin, url, headers, rate)
     }
 
     /// Opens a connection for several requests to the URL's host and port.
     pub fn connection(&self, url: &str) -> Result<HttpConnection, Failure> {
-        let (started, timeout) = (Instant::now(), Duration::from_secs(10));
-        match self.netns.run(|| HttpConnection::open(self, url, timeout, started)) {
-            Ok(connection) => connection,
-            Err(_) => HttpConnection::open(self, "", timeout, started),
-        }
+        HttpConnection::open(self, url, TIMEOUT)
     }
 
     /// Opens a TCP connection to `name:port` or `address:port`, for bytes of one's own. Reads and writes give up after 10 s.
@@ -97,27 +94,13 @@ impl Place {
         let (host, port) = address.rsplit_once(':').ok_or_else(invalid)?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let address = self.resolve(host, port.parse().map_err(|_| invalid())?)?;
-        self.netns.run(|| connect(address, Duration::from_secs(10))).map_err(io::Error::other)?
+        self.netns.run(|| connect(address, TIMEOUT)).map_err(io::Error::other)?
     }
 
     /// Listens on `port` of all addresses here, IPv4 and IPv6; the test itself plays the server.
     pub fn listen(&self, port: u16) -> Result<TcpListener> {
         let listener = self.netns.run(|| TcpListener::bind(("::", port)))?;
         listener.with_context(|| format!("listening on port {port} of {}", self.name))
-    }
-
-    /// The address of `host` as seen from here: an address, or a name of the cluster.
-    pub(crate) fn resolve(&self, host: &str, port: u16) -> io::Result<SocketAddr> {
-        if let Ok(address) = host.parse::<IpAddr>() {
-            return Ok(SocketAddr::new(address, port));
-        }
-        if host == "localhost" {
-            return Ok(SocketAddr::from(([127, 0, 0, 1], port)));
-        }
-        let found = self.addresses_of(host);
-        let what = || format!("no Service, headless pod or outside name {host:?} for namespace {:?}", self.namespace);
-        let address = found.first().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, what()))?;
-        Ok(SocketAddr::new(*address, port))
     }
 
     /// All addresses that `name` has from here.
@@ -156,5 +139,25 @@ impl Place {
             netns: self.netns.clone(),
             files: self.files.clone(),
         }
+    }
+}
+
+impl Origin for Place {
+    /// An address, or a name of the cluster.
+    fn resolve(&self, host: &str, port: u16) -> io::Result<SocketAddr> {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(SocketAddr::new(address, port));
+        }
+        if host == "localhost" {
+            return Ok(SocketAddr::from(([127, 0, 0, 1], port)));
+        }
+        let found = self.addresses_of(host);
+        let what = || format!("no Service, headless pod or outside name {host:?} for namespace {:?}", self.namespace);
+        let address = found.first().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, what()))?;
+        Ok(SocketAddr::new(*address, port))
+    }
+
+    fn enter(&self) -> io::Result<()> {
+        self.netns.enter().map_err(|error| io::Error::other(format!("{error:#}")))
     }
 }

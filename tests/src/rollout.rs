@@ -11,7 +11,7 @@ use crate::deployment;
 use crate::manifest::{Key, text};
 use crate::pod::Pod;
 use crate::state::State;
-use crate::wait::try_eventually;
+use weft_scenario::try_eventually;
 
 impl Cluster {
     /// All pods that are not ending.

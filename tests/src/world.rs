@@ -10,8 +10,8 @@ use crate::cluster::Cluster;
 use crate::place::Place;
 use crate::process::{CLUSTER_MARK, Process, Spec};
 use crate::program::{self, Line, Program};
-use crate::wait::try_eventually;
 use crate::{container, link};
+use weft_scenario::try_eventually;
 
 impl Cluster {
     /// A client outside the cluster, on the nodes' network: it uses node ports and load balancers.

@@ -5,7 +5,7 @@
 mod cgroup;
 mod control_plane;
 mod dns;
-mod down;
+pub mod down;
 pub mod image_aliases;
 pub mod kube;
 pub mod kubectl;
@@ -20,7 +20,7 @@ pub mod registry;
 mod stand_ins;
 mod status;
 pub mod store;
-mod up;
+pub mod up;
 
 use std::path::PathBuf;
 

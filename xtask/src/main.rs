@@ -38,7 +38,7 @@ enum Task {
     BuildEbpf,
     /// Check the rules of this tree that rustc and clippy do not know.
     Tidy,
-    /// Run the test tiers: model (needs only cargo), node (needs root and a BTF kernel).
+    /// Run the test tiers: model (needs only cargo), node and cluster (need root and a BTF kernel).
     Test(test::Args),
     /// Show what the mesh does, step by step, on emulated nodes (needs root and a BTF kernel).
     Demo(demo::Args),

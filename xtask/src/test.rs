@@ -3,6 +3,8 @@
 //! A tier that cannot run fails: a tier that was not run has not passed. The later tiers still run, so that one look
 //! shows everything that is broken.
 
+mod cluster;
+
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -21,6 +23,9 @@ pub struct Args {
     /// Only tests whose name contains this.
     #[arg(long)]
     filter: Option<String>,
+    /// Leave the cluster of the cluster tier up, and use one that was left.
+    #[arg(long)]
+    keep: bool,
 }
 
 /// What a test needs decides its tier.
@@ -30,26 +35,30 @@ pub enum Tier {
     Model,
     /// Whole agents and real eBPF, with network namespaces as pods: needs root and a BTF kernel.
     Node,
+    /// The exercises with kubectl, on a real Kubernetes brought up for it and taken down again: needs root, like the node tier.
+    Cluster,
     /// Tidy and every tier.
     All,
 }
 
 /// The task as typed.
 pub fn run(args: &Args, steps: &mut Steps) -> Result<()> {
-    run_tiers(args.tier, args.filter.as_deref(), steps)
+    run_tiers(args, steps)
 }
 
 /// Every tier without a filter, for `ci`.
 pub fn run_all(steps: &mut Steps) -> Result<()> {
-    run_tiers(Tier::All, None, steps)
+    run_tiers(&Args { tier: Tier::All, filter: None, keep: false }, steps)
 }
 
-fn run_tiers(tier: Tier, filter: Option<&str>, steps: &mut Steps) -> Result<()> {
+fn run_tiers(args: &Args, steps: &mut Steps) -> Result<()> {
+    let (tier, filter) = (args.tier, args.filter.as_deref());
     // The tiers have a table of their own: the steps inside a tier are shown as they happen.
     let mut tiers = Steps::new();
-    let mut failed = Vec::new();
-    let mut run = |name: &'static str, work: &mut dyn FnMut() -> Result<()>| {
-        if let Err(error) = tiers.step(name, work) {
+    let (mut passed, mut failed) = (Vec::new(), Vec::new());
+    let mut run = |name: &'static str, work: &mut dyn FnMut() -> Result<()>| match tiers.step(name, work) {
+        Ok(()) => passed.push(name),
+        Err(error) => {
             eprintln!("error: {error:#}");
             failed.push(name);
         }
@@ -63,8 +72,12 @@ fn run_tiers(tier: Tier, filter: Option<&str>, steps: &mut Steps) -> Result<()> 
     if matches!(tier, Tier::Node | Tier::All) {
         run("tier node", &mut || node(filter, steps));
     }
+    if matches!(tier, Tier::Cluster | Tier::All) {
+        run("tier cluster", &mut || cluster::run(filter, args.keep, steps));
+    }
     eprint!("\ntests\n{}", tiers.table());
     if failed.is_empty() {
+        eprintln!("passed: {}", passed.join(", "));
         return Ok(());
     }
     bail!("failed: {}; what failed is above, at `error:`", failed.join(", "))

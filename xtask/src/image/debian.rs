@@ -96,9 +96,10 @@ fn finish(root: &Path) -> Result<()> {
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
     let users = "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\n\
+        tcpdump:x:100:100::/nonexistent:/usr/sbin/nologin\n\
         nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
     put(root, "etc/passwd", users)?;
-    put(root, "etc/group", "root:x:0:\nwww-data:x:33:\nnogroup:x:65534:\n")?;
+    put(root, "etc/group", "root:x:0:\nwww-data:x:33:\ntcpdump:x:100:\nnogroup:x:65534:\n")?;
     put(root, "etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n")?;
     let shell = root.join("usr/bin/sh");
     if fs::symlink_metadata(&shell).is_err() {

@@ -7,6 +7,9 @@ use anyhow::{Context as _, Result};
 
 use super::lexer::{self, Lexed};
 
+/// Libraries that are in the folder `tests` because tests use them.
+const HARNESSES: [&str; 3] = ["tests/src/", "tests/scenario/src/", "tests/cluster/src/"];
+
 /// One source file.
 pub struct Source {
     /// From the root of the repository, with `/`.
@@ -21,10 +24,10 @@ impl Source {
         lexer::lex(&self.text)
     }
 
-    /// Whether it holds tests only: a `tests.rs`, or anything in a folder `tests`. The harness in `tests/src/` is a
+    /// Whether it holds tests only: a `tests.rs`, or anything in a folder `tests`. What tests are written with is a
     /// library like any other.
     pub fn is_test(&self) -> bool {
-        let path = self.path.strip_prefix("tests/src/").unwrap_or(&self.path);
+        let path = HARNESSES.iter().find_map(|harness| self.path.strip_prefix(harness)).unwrap_or(&self.path);
         path.split('/').any(|part| part == "tests" || part == "tests.rs")
     }
 }

@@ -1,6 +1,6 @@
-//! Requests from a place in the cluster, with the exact way they fail.
+//! Requests from a place, with the exact way they fail.
 //!
-//! Made by [`Place`]: names resolve with the place's own table, and the socket is opened inside its network namespace.
+//! Names resolve as the place says, and the socket is opened where it is ([`Origin`]).
 
 use std::fmt;
 use std::io;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::answers::Answers;
 use crate::http::{Response, read_response, write_request};
-use crate::place::Place;
+use crate::origin::{Origin, at};
 use crate::url::Url;
 
 /// How long a request may take unless it says otherwise.
@@ -104,7 +104,7 @@ pub(crate) fn kind_of(error: &io::Error) -> FailureKind {
 /// A request being put together.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
-    place: &'a Place,
+    origin: &'a dyn Origin,
     method: String,
     url: String,
     headers: Vec<(String, String)>,
@@ -113,9 +113,10 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    pub(crate) fn new(place: &'a Place, method: &str, url: &str) -> Self {
+    /// A request that begins at `origin`.
+    pub fn new(origin: &'a dyn Origin, method: &str, url: &str) -> Self {
         let (method, url) = (method.to_owned(), url.to_owned());
-        Self { place, method, url, headers: Vec::new(), body: Vec::new(), timeout: DEFAULT_TIMEOUT }
+        Self { origin, method, url, headers: Vec::new(), body: Vec::new(), timeout: DEFAULT_TIMEOUT }
     }
 
     /// Adds a header; a `Host` replaces the URL's.
@@ -139,14 +140,13 @@ impl<'a> Request<'a> {
     /// Sends it over a connection of its own.
     pub fn send(&self) -> Result<Response, Failure> {
         let started = Instant::now();
-        let entered = self.place.netns().run(|| self.send_from_here(started));
-        entered
-            .unwrap_or_else(|error| Err(Failure::new(Step::Connect, started, io::Error::other(format!("{error:#}")))))
+        at(self.origin, || self.send_from_here(started))
+            .unwrap_or_else(|error| Err(Failure::new(Step::Connect, started, error)))
     }
 
-    /// Sends it from the network namespace of the calling thread.
+    /// Sends it from where the calling thread is.
     fn send_from_here(&self, started: Instant) -> Result<Response, Failure> {
-        let mut connection = HttpConnection::open(self.place, &self.url, self.timeout, started)?;
+        let mut connection = HttpConnection::open_here(self.origin, &self.url, self.timeout, started)?;
         connection.exchange(&self.method, &self.url, &self.headers, &self.body, false, started)
     }
 
@@ -158,14 +158,12 @@ impl<'a> Request<'a> {
         std::thread::scope(|scope| {
             for _ in 0..parallel.max(1) {
                 scope.spawn(|| {
-                    let entered = self.place.netns().enter();
+                    let entered = self.origin.enter();
                     while next.fetch_add(1, Ordering::Relaxed) < count {
                         let begun = Instant::now();
                         let result = match &entered {
                             Ok(()) => self.send_from_here(begun),
-                            Err(error) => {
-                                Err(Failure::new(Step::Connect, begun, io::Error::other(format!("{error:#}"))))
-                            }
+                            Err(error) => Err(Failure::new(Step::Connect, begun, io::Error::other(error.to_string()))),
                         };
                         results.lock().unwrap_or_else(PoisonError::into_inner).push(result);
                     }
@@ -185,10 +183,17 @@ pub struct HttpConnection {
 }
 
 impl HttpConnection {
-    pub(crate) fn open(place: &Place, url: &str, timeout: Duration, started: Instant) -> Result<Self, Failure> {
+    /// Connects from `origin` to the URL's host and port; `timeout` also bounds each later read and write.
+    pub fn open(origin: &dyn Origin, url: &str, timeout: Duration) -> Result<Self, Failure> {
+        let started = Instant::now();
+        at(origin, || Self::open_here(origin, url, timeout, started))
+            .unwrap_or_else(|error| Err(Failure::new(Step::Connect, started, error)))
+    }
+
+    fn open_here(origin: &dyn Origin, url: &str, timeout: Duration, started: Instant) -> Result<Self, Failure> {
         let url = Url::parse(url).map_err(|error| Failure::new(Step::Resolve, started, error))?;
         let address =
-            place.resolve(&url.host, url.port).map_err(|error| Failure::new(Step::Resolve, started, error))?;
+            origin.resolve(&url.host, url.port).map_err(|error| Failure::new(Step::Resolve, started, error))?;
         let stream = connect(address, timeout).map_err(|error| Failure::new(Step::Connect, started, error))?;
         Ok(Self { stream, spare: Vec::new(), open: true })
     }
@@ -240,8 +245,8 @@ impl HttpConnection {
     }
 }
 
-/// Connects from the calling thread's network namespace; `timeout` also bounds each later read and write.
-pub(crate) fn connect(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+/// Connects from where the calling thread is; `timeout` also bounds each later read and write.
+pub fn connect(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, timeout)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(timeout))?;

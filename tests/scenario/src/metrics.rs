@@ -1,13 +1,11 @@
 //! Prometheus text as tests ask about it: samples by name and labels, and their sums.
 //!
-//! Pages come from pods ([`Pod::mesh_metrics`], the mesh's own with the application's merged in, and [`Pod::app_metrics`]); reading is
-//! strict, so that a page Prometheus would refuse fails the test.
+//! Pages come from pods, the mesh's own with the application's merged in or the application's alone; reading is strict, so that a page
+//! Prometheus would refuse fails the test.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail, ensure};
-
-use crate::pod::Pod;
 
 /// One line of a page.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,24 +55,6 @@ impl Metrics {
     /// The requests the mesh counted with all these labels.
     pub fn requests(&self, labels: &[(&str, &str)]) -> f64 {
         self.sum("istio_requests_total", labels)
-    }
-}
-
-impl Pod {
-    /// The pod's page of the mesh, asked for inside the pod.
-    pub fn mesh_metrics(&self) -> Result<Metrics> {
-        Metrics::parse(&self.page("http://127.0.0.1:15020/stats/prometheus")?)
-    }
-
-    /// The application's own page on port 8000, asked for inside the pod.
-    pub fn app_metrics(&self) -> Result<Metrics> {
-        Metrics::parse(&self.page("http://127.0.0.1:8000/metrics")?)
-    }
-
-    fn page(&self, url: &str) -> Result<String> {
-        let response = self.get(url).with_context(|| format!("{url} in pod {}", self.name()))?;
-        ensure!(response.status == 200, "{url} in pod {}: {}", self.name(), response.status);
-        Ok(response.text())
     }
 }
 

@@ -8,6 +8,9 @@ use std::fmt::Write as _;
 /// a process may get no CPU for that long, and the answer would be about the machine.
 const PATIENT_CALLS: &str = "8";
 
+/// The names that versions of the application give: the image's own, and those of the exercises' later versions.
+const NAMES: [&str; 7] = ["Peter", "Ray", "Egon", "Athos", "Porthos", "Aramis", "d'Artagnan"];
+
 /// One Deployment of the application.
 #[derive(Clone, Debug)]
 pub struct Sentences {
@@ -136,25 +139,29 @@ fn service_name(mode: &str) -> &str {
     if mode == "sentence" { "sentences" } else { mode }
 }
 
-/// Whether `text` is a sentence with nothing missing: a name, perhaps with its version, and an age.
+/// Whether `text` is a sentence with nothing missing: a name, perhaps with its version, and an age. The training edition's end in a
+/// full stop.
 pub fn is_sentence(text: &str) -> bool {
+    let text = text.strip_suffix('.').unwrap_or(text);
     let Some((name, age)) = text.strip_suffix(" years").and_then(|text| text.split_once(" is ")) else { return false };
-    let (name, version) = name.split_once(' ').unwrap_or((name, "(v1)"));
-    ["Peter", "Ray", "Egon"].contains(&name)
-        && version.starts_with("(v")
-        && version.ends_with(')')
+    let (name, version) = name.split_once(" (v").unwrap_or((name, "1)"));
+    NAMES.contains(&name)
+        && version.strip_suffix(')').is_some_and(|number| number.parse::<u8>().is_ok())
         && age.parse::<u8>().is_ok_and(|age| age <= 100)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
-    use crate::manifest;
 
     #[test]
     fn manifests_say_what_was_asked_for() {
         let yaml = Sentences::new("name").version("v2").node("b").account("names").annotation("a.b/c", "false").yaml();
-        let objects = manifest::parse(&(yaml + &sentences_service("sentence", "x"))).unwrap();
+        let yaml = yaml + &sentences_service("sentence", "x");
+        let documents = serde_yaml_ng::Deserializer::from_str(&yaml);
+        let objects: Vec<serde_json::Value> = documents.map(|text| Deserialize::deserialize(text).unwrap()).collect();
         let pod = &objects[0]["spec"]["template"];
         assert_eq!(objects[0]["metadata"]["name"], "name-v2");
         assert_eq!(
@@ -173,9 +180,16 @@ mod tests {
     #[test]
     fn only_whole_sentences_count() {
         assert!(is_sentence("Ray is 0 years") && is_sentence("Egon (v2) is 100 years"));
-        for text in
-            [" is 40 years", "Ray is  years", "Ray is 101 years", "40 is 40 years", "Ray RBAC is 4 years", "Ray"]
-        {
+        assert!(is_sentence("d'Artagnan (v2) is 7 years."));
+        for text in [
+            " is 40 years",
+            "Ray is  years",
+            "Ray is 101 years",
+            "40 is 40 years",
+            "Ray RBAC is 4 years",
+            "Ray (v) is 4 years",
+            "Ray",
+        ] {
             assert!(!is_sentence(text), "{text}");
         }
     }

@@ -1,6 +1,6 @@
 //! The client's half of HTTP/1, enough to observe a proxy: one request out, one response in, nothing repaired.
 //!
-//! Used by `request` over TCP and by `agent` over a Unix socket. A library client would retry, pool and rename errors; a test wants
+//! Used by `request` over TCP and by the testbed's agents over a Unix socket. A library client would retry, pool and rename errors; a test wants
 //! to see what the wire did.
 
 use std::io::{self, Read, Write};
@@ -47,7 +47,7 @@ impl Response {
 }
 
 /// Writes one request. `Host`, `Content-Length` and `Connection` are added unless `headers` has them.
-pub(crate) fn write_request(
+pub fn write_request(
     stream: &mut impl Write,
     method: &str,
     target: &str,
@@ -78,7 +78,7 @@ pub(crate) fn write_request(
 }
 
 /// Reads one final response (1xx are skipped). `spare` holds bytes read too far, before and after.
-pub(crate) fn read_response(stream: &mut impl Read, spare: &mut Vec<u8>, method: &str) -> io::Result<Response> {
+pub fn read_response(stream: &mut impl Read, spare: &mut Vec<u8>, method: &str) -> io::Result<Response> {
     loop {
         let (mut response, length) = read_head(stream, spare)?;
         spare.drain(..length);

@@ -7,11 +7,16 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::http::Response;
-use crate::place::Place;
-use crate::request::Failure;
+use crate::origin::Origin;
+use crate::request::{Failure, Request};
+use crate::sentences::is_sentence;
 
 /// Threads of a [`Load`]: one slow response must not hold up the next request.
 const LOAD_THREADS: u32 = 4;
+
+/// How many answers a message shows, and how much of each.
+const SHOWN: usize = 3;
+const SHOWN_CHARACTERS: usize = 300;
 
 /// What many requests came to.
 #[derive(Debug)]
@@ -56,6 +61,16 @@ impl Answers {
         summary
     }
 
+    /// Panics unless every request was answered by a whole sentence.
+    #[track_caller]
+    pub fn assert_sentences(&self) {
+        let whole = self.count(|response| response.status == 200 && is_sentence(&response.text()));
+        let others = self.responses().map(Response::text).filter(|text| !is_sentence(text));
+        let others: Vec<String> =
+            others.take(SHOWN).map(|text| text.chars().take(SHOWN_CHARACTERS).collect()).collect();
+        assert_eq!(whole, self.results.len(), "{:?}, and for instance {others:#?}", self.summary());
+    }
+
     /// How often each body came up.
     pub fn bodies(&self) -> BTreeMap<String, usize> {
         let mut bodies = BTreeMap::new();
@@ -82,16 +97,17 @@ pub struct Load {
 }
 
 impl Load {
-    pub(crate) fn start(place: &Place, url: &str, headers: &[(&str, &str)], rate: u32) -> Self {
+    /// Sends GET from `origin`, `rate` times a second.
+    pub fn start(origin: &Arc<dyn Origin>, url: &str, headers: &[(&str, &str)], rate: u32) -> Self {
         let started = Instant::now();
         let (ended, next) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
         let gap = Duration::from_secs(1) / rate.max(1);
         let headers: Vec<(String, String)> = headers.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
         let spawn = |_| {
-            let (place, url, headers) = (place.clone(), url.to_owned(), headers.clone());
+            let (origin, url, headers) = (Arc::clone(origin), url.to_owned(), headers.clone());
             let (ended, next) = (Arc::clone(&ended), Arc::clone(&next));
             std::thread::spawn(move || {
-                let begin = place.request("GET", &url);
+                let begin = Request::new(&*origin, "GET", &url);
                 let request = headers.iter().fold(begin, |request, (name, value)| request.header(name, value));
                 let mut results = Vec::new();
                 loop {

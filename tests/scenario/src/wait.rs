@@ -4,6 +4,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+/// How soon a change of configuration acts: the exercises' pages say "immediately".
+pub const APPLIES: Duration = Duration::from_secs(3);
+/// How long pods and agents may take to be there, on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A pause that took this much longer than it should: nobody got a CPU meanwhile, and that time is not counted.
 const STALL: Duration = Duration::from_millis(50);
 
@@ -19,7 +24,10 @@ pub fn eventually<T>(patience: Duration, check: impl FnMut() -> Result<T>) -> T 
 }
 
 /// Like [`eventually`], but returns the last error.
-pub(crate) fn try_eventually<T>(patience: Duration, mut check: impl FnMut() -> Result<T>) -> Result<T> {
+///
+/// # Errors
+/// The last error of `check`.
+pub fn try_eventually<T>(patience: Duration, mut check: impl FnMut() -> Result<T>) -> Result<T> {
     let mut deadline = Instant::now() + patience;
     let mut pause = Duration::from_millis(2);
     loop {

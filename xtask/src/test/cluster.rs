@@ -1,0 +1,134 @@
+//! The cluster tier: a real Kubernetes is brought up, weft installed on it as a user would, everything asked of it, and nothing left.
+//!
+//! Owns the order of things. The cluster is `crate::cluster`'s, images are `crate::image`'s, scenarios are in `tests/cluster`.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::build_programs;
+use crate::cluster::layout::Layout;
+use crate::cluster::{down, store, up};
+use crate::image::{self, What};
+use crate::run::{Cmd, Steps};
+use crate::setup;
+
+/// The tier's own cluster: a developer's stays untouched.
+const NAME: &str = "weft-test";
+
+/// One beside another is enough to tell near from far.
+const NODES: u8 = 2;
+
+/// Scenarios at a time: they mostly wait, and each starts about five pods.
+const PARALLEL: &str = "4";
+
+/// The scenarios, in this order: the rig without a mesh, then everything that can run beside each other, then what disturbs the
+/// whole cluster, one at a time, and at last the end of the mesh.
+const BEFORE: [Part; 1] = [Part { name: "the rig without a mesh", tests: &["rig"], threads: PARALLEL }];
+const AFTER: [Part; 3] = [
+    Part { name: "exercises, pods, probes and services", tests: &["exercises", "kubernetes"], threads: PARALLEL },
+    Part { name: "life of agents, nodes and control planes", tests: &["lifecycle"], threads: "1" },
+    Part { name: "weft uninstall", tests: &["uninstall"], threads: "1" },
+];
+
+/// Test programs that run together.
+struct Part {
+    name: &'static str,
+    tests: &'static [&'static str],
+    threads: &'static str,
+}
+
+/// Runs the tier; the cluster is taken down however that ends, unless it is to be kept.
+pub fn run(filter: Option<&str>, keep: bool, steps: &mut Steps) -> Result<()> {
+    ensure!(
+        setup::is_root(),
+        "the cluster tier makes nodes out of namespaces and needs root: \
+         `sudo -E env PATH=\"$PATH\" cargo xtask test cluster`"
+    );
+    // Ctrl-C ends what runs; this process goes on to the end and cleans up.
+    ignore_interrupts()?;
+    let images = image::build(What::All, false, steps)?;
+    steps.step("scenarios of the cluster tier", || scenarios(&["--no-run"]).run())?;
+    if !keep {
+        remove_left_over(steps)?;
+    }
+    let passed = up::run(NAME, NODES, false, steps).and_then(|layout| {
+        image::push(&images, NAME, steps)?;
+        on_cluster(&layout, filter, keep, steps)
+    });
+    if keep {
+        eprintln!("cluster {NAME} stays: cargo xtask cluster --name {NAME} shell, and later: down");
+        return passed;
+    }
+    let removed = steps.step("cluster down", || down::run(NAME).map(|_layout| ()));
+    passed?;
+    removed
+}
+
+/// Of a run that was killed, or kept.
+fn remove_left_over(steps: &mut Steps) -> Result<()> {
+    if store::find(NAME)?.is_none() {
+        return Ok(());
+    }
+    steps.step("cluster of an earlier run", || down::run(NAME).map(|_layout| ()))
+}
+
+/// Every part runs, also after one that failed: one look shows everything that is broken.
+fn on_cluster(layout: &Layout, filter: Option<&str>, keep: bool, steps: &mut Steps) -> Result<()> {
+    let weft = build_programs(false)?.weft;
+    let mut failed = Vec::new();
+    let mut run = |part: &'static Part, steps: &mut Steps| {
+        if let Err(error) = steps.step(part.name, || part.run(layout, &weft, filter)) {
+            eprintln!("error: {error:#}");
+            failed.push(part.name);
+        }
+    };
+    BEFORE.iter().for_each(|part| run(part, steps));
+    steps.step("weft install", || install(layout, &weft))?;
+    // Kept, the mesh has to be there for the next look.
+    let parts = AFTER.iter().filter(|part| !(keep && part.tests == ["uninstall"]));
+    parts.for_each(|part| run(part, steps));
+    if failed.is_empty() {
+        return Ok(());
+    }
+    bail!("failed on the cluster: {}", failed.join(", "))
+}
+
+fn install(layout: &Layout, weft: &Path) -> Result<()> {
+    let run = |cmd: Cmd| cmd.env("KUBECONFIG", layout.kubeconfig()).run();
+    // A cluster that was kept may have an older image under the same name.
+    run(Cmd::new(weft).args(["install", "--image-pull-policy", "Always"]))?;
+    run(Cmd::new(weft).args(["status"])).context("weft is installed and does not say how it is")
+}
+
+impl Part {
+    fn run(&self, layout: &Layout, weft: &Path, filter: Option<&str>) -> Result<()> {
+        let tests = self.tests.iter().flat_map(|test| ["--test", test]);
+        let xtask = std::env::current_exe().context("cannot find this executable")?;
+        scenarios(&["--no-fail-fast"])
+            .args(tests)
+            .args(filter)
+            // Figures are part of the result.
+            .args(["--", "--show-output", "--test-threads", self.threads])
+            .env("KUBECONFIG", layout.kubeconfig())
+            .env("WEFT_KUBECTL", layout.path("bin/kubectl"))
+            .env("WEFT_CLUSTER", NAME)
+            .env("WEFT_XTASK", xtask)
+            .env("WEFT_BIN", weft)
+            .run()
+    }
+}
+
+fn scenarios(args: &[&str]) -> Cmd {
+    Cmd::cargo().args(["test", "--package", "weft-cluster-tests"]).args(args)
+}
+
+/// Not by ignoring them, which programs that are started would inherit: a handler is theirs no longer.
+fn ignore_interrupts() -> Result<()> {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+
+    extern "C" fn nothing(_signal: i32) {}
+
+    // SAFETY: the handler does nothing, which is allowed at any moment.
+    unsafe { signal(Signal::SIGINT, SigHandler::Handler(nothing)) }.context("cannot handle SIGINT").map(|_before| ())
+}

@@ -38,14 +38,17 @@ mod tests;
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
 pub use front::Front;
-pub(crate) use socket::BoundSocket;
-pub use socket::{BindError, answers, ensure_free};
+pub(crate) use socket::OwnersSocket;
+pub use socket::{BindError, answers, ensure_possible};
 use tokio::sync::watch;
 use weft_model::snapshot::Snapshot;
 
 use crate::{
     discovery::Report,
-    ebpf::manager::States,
+    ebpf::{
+        kubelet::Recognised,
+        manager::{KeeperState, Standing, States},
+    },
     identity::Identities,
     telemetry::{Telemetry, agent::AgentMetrics},
 };
@@ -58,6 +61,12 @@ pub struct Admin {
     pub snapshot: watch::Receiver<Arc<Snapshot>>,
     /// What became of this node's enrolled pods.
     pub states: watch::Receiver<States>,
+    /// What this agent is to the node.
+    pub standing: watch::Receiver<Standing>,
+    /// How the keeper of the pods' listeners is.
+    pub keeper: watch::Receiver<KeeperState>,
+    /// What is known of the node's kubelet.
+    pub kubelet: watch::Receiver<Recognised>,
     /// Certificates of this node's workloads.
     pub identities: Arc<Identities>,
     /// Series and logs of this node's pods.

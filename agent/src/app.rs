@@ -2,6 +2,7 @@
 
 mod conditions;
 mod pods;
+mod succession;
 mod unsupported;
 
 use std::{
@@ -28,9 +29,14 @@ use crate::{
     discovery::{self, api_server},
     ebpf::{
         Kernel,
+        kubelet::{Kubelets, Recognised},
         leftovers::{self, Leftovers},
-        manager::{Manager, Outputs, Released, States},
+        manager::{
+            KeeperState, Manager, Orders, Outputs, Parts, Released, Standing, States,
+            keeping::{self, Keeping},
+        },
     },
+    handover::{Files, Ownership},
     identity::{
         self, CertificateAuthority, Identities, LocalCa, Published, RemoteCa, RemoteCaConfig, RootFile, TrustDomains,
     },
@@ -68,12 +74,18 @@ pub struct Config {
     pub access_log_stdout: bool,
     /// How long open connections may take to end when the agent is told to stop.
     pub drain: Duration,
-    /// On a stop, leave capture in place: connections are refused until the next agent takes over.
+    /// On a stop, leave capture in place: connections wait, and are refused later, until the next agent takes over.
     pub keep_capture: bool,
     /// The CNI plugin, which holds new pods until they are captured.
     pub cni: Option<CniConfig>,
     /// What becomes of enrolled pods when this machine cannot capture.
     pub when_unsupported: WhenUnsupported,
+    /// Take the node over from an agent that is running, instead of refusing to start beside it.
+    pub takeover: bool,
+    /// How long listeners are kept for the next agent when this one dies; zero for not at all.
+    pub hold: Duration,
+    /// Names of the process that is the node's kubelet, whose probes no policy is meant for.
+    pub kubelet_names: Vec<String>,
 }
 
 /// Who signs this node's certificates.
@@ -101,6 +113,12 @@ pub enum WorldSource {
     ApiServer(ApiServer),
 }
 
+/// How long clients may take to leave of their own accord before idle connections are closed.
+const RETIRE: Duration = Duration::from_secs(1);
+
+/// How long requests may take that were accepted in the last moment.
+const LAST_MOMENT: Duration = Duration::from_millis(500);
+
 /// Runs an agent until it is told to stop.
 ///
 /// # Errors
@@ -120,11 +138,16 @@ async fn run_async(config: Config) -> anyhow::Result<()> {
     std::fs::create_dir_all(&config.state_dir)
         .with_context(|| format!("cannot make {}", config.state_dir.display()))?;
     let socket = admin::socket_path(&config.state_dir, &config.node);
-    admin::ensure_free(&socket)?;
+    admin::ensure_possible(&socket)?;
+    let files = Files::of(&config.state_dir, &config.node);
+    let ownership = succession::claim(&config, &files)?;
+    let (standing, standing_here) = watch::channel(Standing::Waiting);
     let world = World::open(&config).await?;
     let (drainer, drain) = lifecycle::drain();
     let front = Arc::new(Front::new(config.node.clone(), world.reports.reports()));
-    front.clone().serve_unix(&socket, drain.clone()).await?;
+    if ownership.is_some() {
+        front.clone().serve_unix(&socket, standing_here, drain.clone()).await?;
+    }
     if let Some(address) = config.http_addr {
         front.clone().serve_tcp(address, drain.clone()).await?;
     }
@@ -142,7 +165,13 @@ async fn run_async(config: Config) -> anyhow::Result<()> {
             _ = interrupt.recv() => Ok(()),
         };
     }
-    let running = Running::start(&config, world, &front, (drainer, drain)).await?;
+    let claim = Claim { files, ownership, standing };
+    let running = tokio::select! {
+        running = Running::start(&config, world, &front, (drainer, drain), claim) => running?,
+        // Nothing is this agent's as long as it waits for another one.
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
     tracing::info!(node = %config.node, version = env!("CARGO_PKG_VERSION"), "agent is running");
     tokio::select! {
         _ = terminate.recv() => {}
@@ -198,112 +227,160 @@ async fn first_snapshot(mut snapshot: watch::Receiver<Arc<Snapshot>>, reports: &
     }
 }
 
+/// This agent's claim to the node.
+struct Claim {
+    files: Files,
+    /// Absent as long as another agent has it.
+    ownership: Option<Ownership>,
+    standing: watch::Sender<Standing>,
+}
+
 /// The parts of a running agent.
 struct Running {
     workers: Arc<Workers>,
     drainer: lifecycle::Drainer,
-    stop_manager: oneshot::Sender<()>,
-    manager: std::thread::JoinHandle<Released>,
+    drain: lifecycle::Drain,
+    manager: Managed,
     _rotation: identity::Rotation,
     _roots: Option<RootFile>,
     _discovery: discovery::Handle,
+}
+
+/// The manager's thread, and how it is told to end.
+struct Managed {
+    stop: oneshot::Sender<()>,
+    stopped: oneshot::Receiver<()>,
+    end: oneshot::Sender<()>,
+    thread: std::thread::JoinHandle<Released>,
 }
 
 impl Running {
     async fn start(
         config: &Config,
         world: World,
-        front: &Front,
+        front: &Arc<Front>,
         (drainer, drain): (lifecycle::Drainer, lifecycle::Drain),
+        claim: Claim,
     ) -> anyhow::Result<Self> {
         let World { snapshot, reports, places, cluster } = world;
+        let Claim { files, ownership, standing } = claim;
+        let standing_here = standing.subscribe();
+        let registry = pods::find(config.node.clone(), places, snapshot.clone());
         let (wanted, wanted_here) = watch::channel(std::collections::BTreeSet::new());
         let (identities, roots) = open_identities(config, &snapshot.borrow().clone(), wanted_here)?;
         let rotation = identity::spawn_rotation(identities.clone());
         let (telemetry, metrics) = open_telemetry(config, &snapshot)?;
+        let (states, captured) = watch::channel(States::new());
+        let (keeper, keeper_here) = watch::channel(KeeperState::Off);
+        let (kubelet, kubelet_here) = watch::channel(Recognised::default());
+        front.open(Arc::new(Admin {
+            node: config.node.clone(),
+            snapshot: snapshot.clone(),
+            states: captured.clone(),
+            standing: standing_here.clone(),
+            keeper: keeper_here,
+            kubelet: kubelet_here,
+            identities: identities.clone(),
+            telemetry: telemetry.clone(),
+            metrics: metrics.clone(),
+            report: reports.reports(),
+            started: front.started(),
+        }));
+        let (ownership, predecessor) = match ownership {
+            Some(ownership) => (ownership, None),
+            None => {
+                let owned = succession::own(config, &files, &snapshot, &wanted, &identities).await?;
+                let socket = admin::socket_path(&config.state_dir, &config.node);
+                front.clone().serve_unix(&socket, standing_here.clone(), drain.clone()).await?;
+                owned
+            }
+        };
         let kernel = Arc::new(Kernel::attach(&config.bpf_dir)?);
         let shared = Arc::new(Shared {
             snapshot: snapshot.clone(),
-            identities: identities.clone(),
+            identities,
             observe: telemetry.clone(),
             drain: drain.clone(),
             limits: Limits::default(),
         });
         let exempters = (0..config.workers.max(1)).map(|_| kernel.exempter()).collect::<Result<Vec<_>, _>>()?;
         let workers = Arc::new(Workers::spawn(&shared, exempters)?);
-        let (states, captured) = watch::channel(States::new());
-        let (stats, pages) = mpsc::unbounded_channel();
+        let (stats, stats_pages) = mpsc::unbounded_channel();
         tokio::spawn(trim_memory());
-        tokio::spawn(stats::serve(pages, telemetry.clone(), snapshot.clone()));
-        tokio::spawn(follow(snapshot.clone(), captured.clone(), telemetry.clone(), metrics.clone()));
-        let outputs = Outputs { wanted, states, stats };
-        let leftovers = Leftovers::open(leftovers::path(&config.state_dir, &config.node));
-        let manager = Manager::new(kernel, workers.clone(), config.node.clone(), outputs, leftovers);
-        let (stop_manager, stopped) = oneshot::channel();
-        let manager = spawn_manager(manager, snapshot.clone(), stopped, config.keep_capture)?;
+        tokio::spawn(stats::serve(stats_pages, telemetry.clone(), snapshot.clone()));
+        tokio::spawn(follow(snapshot.clone(), captured.clone(), telemetry, metrics.clone()));
+        let parts = Parts {
+            kernel,
+            workers: workers.clone(),
+            node: config.node.clone(),
+            outputs: Outputs { wanted, states, stats, standing, kubelet },
+            leftovers: Leftovers::open(leftovers::path(&config.state_dir, &config.node)),
+            keeping: Keeping::new(keeping::Config { path: files.keeper.clone(), patience: config.hold }, keeper),
+            kubelets: Kubelets::new(config.kubelet_names.clone()),
+            drain: drain.clone(),
+            ownership,
+            predecessor,
+            files,
+        };
+        let manager = Managed::spawn(parts, snapshot.clone(), config.keep_capture)?;
         let around = pods::Surroundings {
             node: config.node.clone(),
-            places,
-            snapshot: snapshot.clone(),
-            states: captured.clone(),
-            metrics: metrics.clone(),
+            registry,
+            snapshot,
+            states: captured,
+            standing: standing_here,
+            metrics,
             drain: drain.clone(),
             ability: Ability::Captures,
         };
         pods::start(config.cni.as_ref(), cluster, around).await?;
-        front.open(Arc::new(Admin {
-            node: config.node.clone(),
-            snapshot,
-            states: captured,
-            identities,
-            telemetry,
-            metrics,
-            report: reports.reports(),
-            started: front.started(),
-        }));
-        Ok(Self { workers, drainer, stop_manager, manager, _rotation: rotation, _roots: roots, _discovery: reports })
+        Ok(Self { workers, drainer, drain, manager, _rotation: rotation, _roots: roots, _discovery: reports })
     }
 
     /// Stops in an order that breaks nothing early: no new connections, then the open ones end, then the
-    /// routes that they used go.
+    /// routes that they used go. Where capture stays, connections are accepted until the others have ended: what comes
+    /// later waits for the next agent.
     async fn stop(self, deadline: Duration) -> anyhow::Result<()> {
+        let Self { workers, drainer, drain, manager, .. } = self;
         tracing::info!("stopping");
+        let _ = manager.stop.send(());
         // The manager's thread may have ended already only by a panic, which `join` reports.
-        let _ = self.stop_manager.send(());
-        let manager = self.manager;
-        let released = tokio::task::spawn_blocking(move || manager.join()).await?;
-        let busy = self.drainer.finish(deadline).await;
+        let _ = manager.stopped.await;
+        let started = tokio::time::Instant::now();
+        let left = || deadline.saturating_sub(started.elapsed());
+        drain.set_retiring(true);
+        drainer.idle(RETIRE.min(deadline)).await;
+        drainer.finish(left()).await;
+        workers.close().await;
+        let busy = drainer.idle(left().max(LAST_MOMENT)).await;
         if busy > 0 {
             tracing::warn!(busy, "connections were still open at the deadline and end now");
         }
-        match released {
+        let _ = manager.end.send(());
+        match tokio::task::spawn_blocking(move || manager.thread.join()).await? {
             Ok(released) => tokio::task::spawn_blocking(move || released.remove()).await?,
             Err(_panic) => bail!("the capture manager panicked; run `weft cleanup`"),
         }
-        if let Ok(workers) = Arc::try_unwrap(self.workers).map_err(|_shared| ()) {
+        if let Ok(workers) = Arc::try_unwrap(workers).map_err(|_shared| ()) {
             tokio::task::spawn_blocking(move || workers.stop()).await?;
         }
         Ok(())
     }
 }
 
-/// The manager blocks on netlink, on the kernel's verifier and on probes: it has a thread of its own.
-fn spawn_manager(
-    manager: Manager,
-    snapshot: watch::Receiver<Arc<Snapshot>>,
-    stopped: oneshot::Receiver<()>,
-    keep: bool,
-) -> anyhow::Result<std::thread::JoinHandle<Released>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let thread = std::thread::Builder::new().name("weft-capture".to_owned()).spawn(move || {
-        runtime.block_on(async move {
-            let stop = async {
-                let _ = stopped.await;
-            };
-            manager.run(snapshot, stop, keep).await
-        })
-    })?;
-    Ok(thread)
+impl Managed {
+    /// The manager blocks on netlink, on the kernel's verifier and on probes: it has a thread of its own.
+    fn spawn(parts: Parts, snapshot: watch::Receiver<Arc<Snapshot>>, keep: bool) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (stop, stop_here) = oneshot::channel();
+        let (stopped_here, stopped) = oneshot::channel();
+        let (end, end_here) = oneshot::channel();
+        let orders = Orders { stop: stop_here, stopped: stopped_here, end: end_here };
+        let thread = std::thread::Builder::new().name("weft-capture".to_owned()).spawn(move || {
+            runtime.block_on(async move { Manager::new(parts).run(snapshot, orders, keep).await })
+        })?;
+        Ok(Self { stop, stopped, end, thread })
+    }
 }
 
 fn open_identities(

@@ -12,6 +12,7 @@ pub mod leftovers;
 pub mod machine;
 pub mod pod;
 mod probe;
+pub mod kubelet;
 mod state;
 pub mod manager;
 

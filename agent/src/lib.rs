@@ -5,6 +5,7 @@
 
 pub mod lifecycle;
 pub mod net;
+pub mod handover;
 pub mod kubernetes;
 pub mod identity;
 pub mod discovery;

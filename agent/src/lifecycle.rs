@@ -1,9 +1,12 @@
 //! Draining: how the parts of an agent learn that it ends, and how it learns that they have.
+//!
+//! First it retires: clients are told to come back by another connection, and nothing is closed. Then it drains:
+//! what is idle ends at once, what is busy as soon as it can.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -24,6 +27,7 @@ pub struct Drainer {
 #[derive(Clone, Debug)]
 pub struct Drain {
     signal: watch::Receiver<bool>,
+    retiring: Arc<AtomicBool>,
     busy: Arc<AtomicUsize>,
 }
 
@@ -35,13 +39,23 @@ pub struct Busy(Arc<AtomicUsize>);
 pub fn drain() -> (Drainer, Drain) {
     let (signal, heard) = watch::channel(false);
     let busy = Arc::new(AtomicUsize::new(0));
-    (Drainer { signal, busy: busy.clone() }, Drain { signal: heard, busy })
+    (Drainer { signal, busy: busy.clone() }, Drain { signal: heard, retiring: Arc::default(), busy })
 }
 
 impl Drainer {
-    /// Tells all parts to finish and waits for them, `deadline` at most. Returns how many were still busy.
-    pub async fn finish(self, deadline: Duration) -> usize {
+    /// Tells all parts to finish.
+    pub fn begin(&self) {
         self.signal.send_replace(true);
+    }
+
+    /// Tells all parts to finish and waits for them, `deadline` at most. Returns how many were still busy.
+    pub async fn finish(&self, deadline: Duration) -> usize {
+        self.begin();
+        self.idle(deadline).await
+    }
+
+    /// Waits until nobody is busy, `deadline` at most. Returns how many were.
+    pub async fn idle(&self, deadline: Duration) -> usize {
         let end = tokio::time::Instant::now() + deadline;
         loop {
             let busy = self.busy.load(Ordering::Acquire);
@@ -54,6 +68,16 @@ impl Drainer {
 }
 
 impl Drain {
+    /// Asks clients to come back by another connection, or no longer does.
+    pub fn set_retiring(&self, retiring: bool) {
+        self.retiring.store(retiring, Ordering::Release);
+    }
+
+    /// Should clients be asked to come back by another connection?
+    pub fn is_retiring(&self) -> bool {
+        self.retiring.load(Ordering::Acquire) || self.has_begun()
+    }
+
     /// Has draining begun?
     pub fn has_begun(&self) -> bool {
         *self.signal.borrow()

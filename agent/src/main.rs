@@ -6,9 +6,14 @@ use clap::Parser;
 use weft::{
     cli::{self, Cli},
     cni::plugin,
+    handover::keeper,
 };
 
 fn main() -> ExitCode {
+    // Before anything else is set up: a keeper is to stay small.
+    if keeper::process::is_asked_for() {
+        return keeper::process::run();
+    }
     if plugin::is_called() {
         return plugin::main();
     }

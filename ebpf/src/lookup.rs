@@ -3,16 +3,21 @@
 
 use core::ptr::addr_of;
 
-use aya_ebpf::{macros::sk_lookup, programs::SkLookupContext};
-use weft_ebpf_common::{Address, Direction, ListenerKey, LocalKey, LookupFacts, LookupVerdict, lookup_verdict};
+use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::sk_lookup, programs::SkLookupContext};
+use weft_ebpf_common::{
+    Address, Direction, ExemptKind, ListenerKey, LocalKey, LookupFacts, LookupVerdict, PROBE_NANOS, lookup_verdict,
+};
 
-use crate::maps::{LISTENERS, LOCAL, PODS, POD_COOKIE, port_excluded, worker};
+use crate::maps::{LISTENERS, LOCAL, PODS, POD_COOKIE, PROBES, port_excluded, worker};
 
 /// `SK_PASS` and `SK_DROP` (linux/bpf.h); a dropped SYN is answered with a reset.
 const PASS: u32 = 1;
 const DROP: u32 = 0;
 /// `AF_INET`.
 const AF_INET: u32 = 2;
+/// `BPF_SK_LOOKUP_F_NO_REUSEPORT` (linux/bpf.h): that very socket. All listeners of a pod share one port; without the
+/// flag the kernel would spread connections over them, those of an agent that is being replaced included.
+const NO_REUSEPORT: u64 = 2;
 
 #[sk_lookup]
 pub fn weft_lookup(ctx: SkLookupContext) -> u32 {
@@ -30,17 +35,22 @@ fn try_lookup(ctx: &SkLookupContext) -> Result<(), ()> {
     let pod = *pod;
     let (mut facts, remote_port) = gather(ctx);
     let key = LocalKey { cookie, source: facts.remote, source_port: remote_port, destination_port: facts.local_port };
-    // SAFETY: the value is copied at once.
+    // SAFETY: the value is copied at once; likewise below.
     if let Some(kind) = unsafe { LOCAL.get(&key) } {
         // It stays until the agent is connected: a SYN that found the application's queue full comes again.
         facts.noted = *kind;
+    } else if let Some(began) = unsafe { PROBES.get(&key) } {
+        // SAFETY: the helper has no preconditions.
+        if unsafe { bpf_ktime_get_ns() } - *began < PROBE_NANOS {
+            facts.noted = ExemptKind::Kubelet as u32;
+        }
     }
     facts.excluded = pod.has_exclusions != 0 && port_excluded(cookie, Direction::Inbound, facts.local_port);
     match lookup_verdict(&facts) {
         LookupVerdict::Pass => Ok(()),
         LookupVerdict::Steer(direction) => {
             let key = ListenerKey { cookie, direction: direction as u32, worker: worker(pod.workers) };
-            LISTENERS.redirect_sk_lookup(ctx, key, 0).map_err(|_no_agent| ())
+            LISTENERS.redirect_sk_lookup(ctx, key, NO_REUSEPORT).map_err(|_no_agent| ())
         }
     }
 }

@@ -5,6 +5,7 @@
 mod connect;
 mod lookup;
 mod maps;
+mod probe;
 
 #[cfg(not(test))]
 #[panic_handler]

@@ -5,10 +5,11 @@ use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
     btf_maps::SkStorage,
     macros::{btf_map, map},
-    maps::{HashMap, LpmTrie, LruHashMap, SockHash, lpm_trie::Key},
+    maps::{HashMap, LpmTrie, LruHashMap, PerCpuArray, SockHash, lpm_trie::Key},
 };
 use weft_ebpf_common::{
-    Address, Direction, LISTENERS_MAX, ListenerKey, LocalKey, NetKey, PODS_MAX, PodRecord, PortKey,
+    ADDRESSES_MAX, Address, Direction, KUBELETS_MAX, KubeletKey, KubeletRecord, LISTENERS_MAX, ListenerKey, LocalKey,
+    NetKey, PODS_MAX, PodRecord, PortKey, ProbedPod,
 };
 
 /// Enrolled pods by namespace cookie. Agent writes, connect hook reads.
@@ -38,6 +39,23 @@ pub static INCLUDED_NETS: LpmTrie<NetKey, u32> = LpmTrie::with_max_entries(16384
 #[map]
 pub static LOCAL: LruHashMap<LocalKey, u32> = LruHashMap::with_max_entries(4096, 0);
 
+/// Processes that are this node's kubelet. Agent writes, probe hook reads.
+#[map]
+pub static KUBELETS: HashMap<KubeletKey, KubeletRecord> = HashMap::with_max_entries(KUBELETS_MAX, 0);
+
+/// Captured pods by address. Agent writes, probe hook reads.
+#[map]
+pub static PROBED: HashMap<Address, ProbedPod> = HashMap::with_max_entries(ADDRESSES_MAX, 0);
+
+/// Connections that the kubelet is making to captured pods, and when each began (nanoseconds since the boot). Probe
+/// hook writes, lookup hook reads; an entry means nothing after [`weft_ebpf_common::PROBE_NANOS`].
+#[map]
+pub static PROBES: LruHashMap<LocalKey, u64> = LruHashMap::with_max_entries(4096, 0);
+
+/// How many connections the probe hook has noted. Probe hook writes, agent reads.
+#[map]
+pub static PROBE_COUNT: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
 /// Flag of the agent's own sockets. Agent writes through the socket, connect hook reads.
 #[btf_map]
 pub static EXEMPT: SkStorage<u32> = SkStorage::new();
@@ -45,6 +63,13 @@ pub static EXEMPT: SkStorage<u32> = SkStorage::new();
 /// Namespace cookie of the pod that an instance of the lookup program serves. Set at load.
 #[unsafe(no_mangle)]
 pub static POD_COOKIE: Global<u64> = Global::new(0);
+
+/// The agent's pid namespace, in whose numbers `KUBELETS` names processes: device and inode of its file; zero for the
+/// machine's first one. Set at load.
+#[unsafe(no_mangle)]
+pub static PID_NAMESPACE_DEVICE: Global<u64> = Global::new(0);
+#[unsafe(no_mangle)]
+pub static PID_NAMESPACE_INODE: Global<u64> = Global::new(0);
 
 /// Is the port left alone in that direction?
 #[inline(always)]

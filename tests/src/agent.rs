@@ -46,10 +46,22 @@ impl Agent {
 
     /// Starts it; use [`Agent::ready`] to wait until it works.
     pub fn start(&self) -> Result<()> {
+        let running = self.process().is_ok_and(|process| process.exit_status().is_none());
+        ensure!(!running, "the agent of node {} runs already", self.node);
+        self.spawn(&[]).map(drop)
+    }
+
+    /// Starts another one beside it, which is to take the node over, as an update of a DaemonSet does. From now on this
+    /// handle means the new one; returns the old one's process.
+    pub fn start_successor(&self) -> Result<Arc<Process>> {
+        let before = self.process()?;
+        self.spawn(&["--takeover"])?;
+        Ok(before)
+    }
+
+    fn spawn(&self, more: &[&str]) -> Result<()> {
         mount_bpffs()?;
         let mut state = self.inner.lock();
-        let running = state.agents.get(&self.node).is_some_and(|process| process.exit_status().is_none());
-        ensure!(!running, "the agent of node {} runs already", self.node);
         let dir = &self.inner.site.dir;
         let mut args: Vec<String> = ["agent", "--node", &self.node].map(str::to_owned).into();
         for (option, path) in [
@@ -60,6 +72,7 @@ impl Agent {
             args.extend([option.to_owned(), path.display().to_string()]);
         }
         args.extend(state.agent_args.iter().cloned());
+        args.extend(more.iter().map(|arg| (*arg).to_owned()));
         let log_level = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
         let mut env =
             vec![(CLUSTER_MARK.to_owned(), self.inner.site.id.to_string()), ("RUST_LOG".to_owned(), log_level)];
@@ -73,12 +86,14 @@ impl Agent {
         Ok(())
     }
 
-    /// Waits until `GET /ready` says 200; fails early when the process has ended.
+    /// Waits until `GET /ready` says 200; fails early when the process has ended. Another agent of the node that
+    /// still answers on the socket does not count.
     pub fn ready(&self, patience: Duration) -> Result<()> {
         let ready = try_eventually(patience, || {
             if let Some(status) = self.process()?.exit_status() {
                 return Ok(Err(status));
             }
+            ensure!(self.answers()?, "another process answers on {}", self.socket_path().display());
             let response = self.admin("/ready")?;
             ensure!(response.status == 200, "GET /ready: {} {}", response.status, response.text());
             Ok(Ok(()))
@@ -90,6 +105,14 @@ impl Agent {
                 format!("the agent of node {} is not ready after {patience:?}:\n{}", self.node, self.log_tail(20))
             }),
         }
+    }
+
+    /// Whether it is this process that answers on the socket, or, for an agent that is a script, one of its own.
+    fn answers(&self) -> Result<bool> {
+        let stream = UnixStream::connect(self.socket_path())?;
+        let listener = nix::sys::socket::getsockopt(&stream, nix::sys::socket::sockopt::PeerCredentials)?.pid();
+        let own = self.pid()?.cast_signed();
+        Ok(listener == own || parent_of(listener) == Some(own))
     }
 
     /// GET on its Unix socket.
@@ -169,11 +192,18 @@ impl Agent {
         all[all.len().saturating_sub(lines)..].join("\n")
     }
 
-    fn process(&self) -> Result<Arc<Process>> {
+    /// The process of the agent that this handle means.
+    pub fn process(&self) -> Result<Arc<Process>> {
         let state = self.inner.lock();
         let process = state.agents.get(&self.node).cloned();
         process.with_context(|| format!("the agent of node {} was never started", self.node))
     }
+}
+
+/// The parent of a process.
+fn parent_of(pid: i32) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
 }
 
 impl Cluster {

@@ -25,6 +25,9 @@ pub const CLUSTERS_DIR: &str = "/run/weft-testbed";
 /// Where agents pin their BPF links and maps, one folder per agent, named `<id>-<node>`.
 pub const BPF_DIR: &str = "/sys/fs/bpf/weft";
 
+/// Where hierarchies of cgroups are mounted, or the only one.
+const CGROUPS: &str = "/sys/fs/cgroup";
+
 /// Clusters of this process that have to be removed if it is told to end.
 static LIVING: Mutex<BTreeSet<ClusterId>> = Mutex::new(BTreeSet::new());
 /// Set when the process is about to end: controllers must not start anything any more.
@@ -69,6 +72,7 @@ pub(crate) fn remove_cluster(id: &ClusterId) {
         }
         std::thread::sleep(Duration::from_millis(2));
     }
+    remove_keepers_cgroups();
     names.iter().for_each(|(_, path)| netns::remove(path));
     let _ = fs::remove_dir_all(Path::new(CLUSTERS_DIR).join(&value));
     for entry in fs::read_dir(BPF_DIR).into_iter().flatten().flatten() {
@@ -93,6 +97,14 @@ pub fn cleanup_leftovers() -> usize {
 /// Whether the process is in one of the namespaces. One that only waits to be reaped has none.
 fn lives_in(pid: u32, inodes: &BTreeSet<u64>) -> bool {
     fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|meta| inodes.contains(&meta.ino()))
+}
+
+/// A keeper that was killed leaves its cgroups; those of another cluster's keepers are not empty, and stay.
+fn remove_keepers_cgroups() {
+    let hierarchies = fs::read_dir(CGROUPS).into_iter().flatten().flatten().map(|entry| entry.path());
+    for hierarchy in hierarchies.chain([CGROUPS.into()]) {
+        let _ = fs::remove_dir(hierarchy.join("weft-keeper"));
+    }
 }
 
 /// A bpffs folder may hold a mount of its own, and holds only pins and folders.

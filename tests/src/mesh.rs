@@ -22,7 +22,13 @@ const CAPTURE_TIMEOUT: Duration = Duration::from_secs(20);
 impl Cluster {
     /// Nodes `a` and `b` with running agents; `default` is enrolled (`istio-injection: enabled`).
     pub fn mesh(name: &str) -> Result<Self> {
+        Self::mesh_with(name, &[])
+    }
+
+    /// The same, with more arguments for its agents.
+    pub fn mesh_with(name: &str, args: &[&str]) -> Result<Self> {
         let cluster = Self::new(name)?.node("a")?.node("b")?;
+        cluster.agent_args(args);
         cluster.enrol("default", true)?;
         cluster.start_agents()?;
         Ok(cluster)

@@ -284,7 +284,8 @@ fn udp_is_left_alone() -> Result<()> {
 
 #[test]
 fn two_meshes_on_one_machine_do_not_know_each_other() -> Result<()> {
-    let clusters = [Cluster::mesh("first")?, Cluster::mesh("second")?];
+    // Without a keeper, so that it shows at once when an agent is dead.
+    let clusters = [Cluster::mesh_with("first", &["--hold-seconds=0"])?, Cluster::mesh("second")?];
     let mut pods = Vec::new();
     for cluster in &clusters {
         cluster.service("server").port(80, 5000).apply()?;

@@ -113,6 +113,44 @@ fn no_capture_route(pod: &Pod) -> Result<()> {
     Ok(())
 }
 
+/// Settings of a pod's namespace that capture switches on.
+const SETTINGS: [&str; 3] = ["ipv4/tcp_fwmark_accept", "ipv4/fwmark_reflect", "ipv6/fwmark_reflect"];
+
+/// Their values, in order.
+fn settings(pod: &Pod) -> Result<[String; 3]> {
+    let mut values = [const { String::new() }; 3];
+    for (value, name) in values.iter_mut().zip(SETTINGS) {
+        *value = pod.exec("cat", &[&format!("/proc/sys/net/{name}")])?.stdout.trim().to_owned();
+    }
+    Ok(values)
+}
+
+#[test]
+fn a_pods_settings_are_as_they_were_when_it_leaves() -> Result<()> {
+    let cluster = Cluster::mesh("settings")?;
+    let pod = cluster.workload("pod").namespace("late").node("a").start()?;
+    pod.exec("sh", &["-c", "echo 1 > /proc/sys/net/ipv6/fwmark_reflect"])?;
+    let before = settings(&pod)?;
+    assert_eq!(before, ["0", "0", "1"]);
+    for round in 0..2 {
+        cluster.enrol("late", true)?;
+        pod.wait_captured(true)?;
+        assert_eq!(settings(&pod)?, ["1", "1", "1"]);
+        // Whoever takes over finds them all on, and still knows which were.
+        cluster.agent("a")?.kill9()?;
+        cluster.agent("a")?.start()?;
+        pod.wait_captured(true)?;
+        cluster.enrol("late", false)?;
+        pod.wait_captured(false)?;
+        eventually(PATIENCE, || {
+            let now = settings(&pod)?;
+            ensure!(now == before, "round {round}: {now:?}");
+            Ok(())
+        });
+    }
+    Ok(())
+}
+
 /// A client and a server with its Service, both enrolled, on two nodes.
 fn pair(cluster: &Cluster) -> Result<(Pod, Pod)> {
     cluster.service("server").port(80, 5000).apply()?;
@@ -130,8 +168,8 @@ fn works(client: &Pod) -> Result<()> {
 }
 
 #[test]
-fn without_an_agent_connections_are_refused_at_once_until_it_is_back() -> Result<()> {
-    let cluster = Cluster::mesh("death")?;
+fn without_agent_and_keeper_connections_are_refused_at_once_until_an_agent_is_back() -> Result<()> {
+    let cluster = Cluster::mesh_with("death", &["--hold-seconds=0"])?;
     let (client, server) = pair(&cluster)?;
     let stranger = outsider(&cluster, "stranger", Program::Echo { port: 5000 })?;
     for round in 0..2 {
@@ -181,6 +219,7 @@ fn a_stopped_agent_leaves_nothing_behind() -> Result<()> {
         assert!(status.success(), "{status}");
         assert!(!pins(node).exists(), "pins of {node}");
         no_capture_route(pod)?;
+        assert_eq!(settings(pod)?, ["0"; 3]);
     }
     let mut talk = {
         let _server = lines(&server, 9001)?;

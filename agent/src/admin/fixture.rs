@@ -12,7 +12,10 @@ use weft_model::{identity::SpiffeId, snapshot::Snapshot, testing::TestWorld, wor
 use super::{Admin, Front};
 use crate::{
     discovery::Report,
-    ebpf::manager::{CaptureState, States},
+    ebpf::{
+        kubelet::Recognised,
+        manager::{CaptureState, KeeperState, Standing, States},
+    },
     identity::{Config, Identities, LocalCa, TrustDomains},
     telemetry::{self, Telemetry, agent::AgentMetrics},
 };
@@ -46,6 +49,9 @@ impl Desk {
             node: node.into(),
             snapshot: snapshot_here,
             states: states_here,
+            standing: watch::channel(Standing::Owner).1,
+            keeper: watch::channel(KeeperState::Holding).1,
+            kubelet: watch::channel(Recognised { pid: Some(1), probes: 3 }).1,
             identities: Identities::new(Arc::new(authority), wanted_here, config),
             telemetry: Arc::new(Telemetry::spawn(telemetry_config, metrics.clone(), None).unwrap()),
             metrics,

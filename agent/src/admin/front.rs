@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::{
     Admin, ready,
     route::{self, Reply},
-    status::{SnapshotStatus, Status, problems},
+    status::{Keeper, SnapshotStatus, Status, problems},
 };
 use crate::discovery::Report;
 
@@ -73,6 +73,7 @@ impl Front {
             missing: self.missing(is_ending),
             trust_domain: String::new(),
             snapshot: SnapshotStatus { version: 0, read_seconds_ago: None, objects: report.objects },
+            keeper: Keeper::Off,
             pods: Vec::new(),
             problems: problems(&report.errors, &report.warnings),
         }

@@ -5,7 +5,11 @@ use std::{collections::HashMap, time::SystemTime};
 use weft_model::workload::Workload;
 
 use super::Admin;
-use crate::{discovery::Report, ebpf::manager::CaptureState, identity::CertificateStatus};
+use crate::{
+    discovery::Report,
+    ebpf::manager::{CaptureState, Standing},
+    identity::CertificateStatus,
+};
 
 /// Said instead of everything else by an agent that was told to stop.
 pub(super) const ENDING: &str = "the agent is ending";
@@ -30,6 +34,12 @@ impl Admin {
         let snapshot = self.snapshot.borrow().clone();
         if snapshot.version == 0 {
             return not_read(&self.report.borrow());
+        }
+        match *self.standing.borrow() {
+            Standing::Waiting => return vec!["another agent has this node and does not let go yet".to_owned()],
+            // Who replaces agents ends the other one as soon as this one is ready.
+            Standing::TakingOver => return vec!["another agent still serves pods that this one does not".to_owned()],
+            Standing::Owner | Standing::Superseded => {}
         }
         let states = self.states.borrow();
         let certificates: HashMap<_, _> =

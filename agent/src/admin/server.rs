@@ -10,11 +10,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
 
-use super::{BindError, Front, route, socket::BoundSocket};
-use crate::lifecycle::Drain;
+use super::{BindError, Front, route, socket::OwnersSocket};
+use crate::{ebpf::manager::Standing, lifecycle::Drain};
 
 /// Connections served at once, per listener; further ones wait.
 const CONNECTIONS_MAX: usize = 64;
@@ -27,12 +27,18 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 impl Front {
     /// Answers on a unix socket, in tasks of the caller's runtime, until that ends; then the socket's file goes. From
-    /// the beginning of draining on the answers say that the agent is ending.
+    /// the beginning of draining on the answers say that the agent is ending. To be called by the owner of the node;
+    /// `standing` says when it becomes that again.
     ///
     /// # Errors
-    /// When a living agent has the socket, or it cannot be made.
-    pub async fn serve_unix(self: Arc<Self>, path: &Path, drain: Drain) -> Result<(), BindError> {
-        let socket = BoundSocket::bind(path)?;
+    /// When it cannot be made.
+    pub async fn serve_unix(
+        self: Arc<Self>,
+        path: &Path,
+        standing: watch::Receiver<Standing>,
+        drain: Drain,
+    ) -> Result<(), BindError> {
+        let mut socket = OwnersSocket::bind(path, standing)?;
         let desk = Arc::new(Desk::new(self, drain));
         tokio::spawn(async move {
             loop {

@@ -1,4 +1,4 @@
-//! The agent's unix socket: made so that only its owner may ask, never taken from a living agent, removed at the end.
+//! The agent's unix socket: made so that only its owner may ask, removed at the end unless the next agent has it.
 
 use std::{
     fs, io,
@@ -10,7 +10,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tokio::net::{UnixListener, UnixStream};
+use tokio::{
+    net::{UnixListener, UnixStream},
+    sync::watch,
+};
+
+use crate::ebpf::manager::Standing;
 
 /// Who may connect: the agent's user alone.
 const MODE: u32 = 0o600;
@@ -18,9 +23,6 @@ const MODE: u32 = 0o600;
 /// Why the socket cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// Another agent of the same node is running.
-    #[error("another agent answers on {0}: end it first, or give this one another --node or --state-dir")]
-    InUse(PathBuf),
     /// Something that is no socket has the name.
     #[error("{0} is in the way and is no socket: move it, or give another --state-dir")]
     NotASocket(PathBuf),
@@ -46,7 +48,7 @@ pub enum BindError {
 #[derive(Debug)]
 pub(crate) struct BoundSocket {
     listener: UnixListener,
-    _file: SocketFile,
+    file: SocketFile,
 }
 
 /// Removes the file when dropped, if it is still the one that was made.
@@ -57,27 +59,17 @@ struct SocketFile {
 }
 
 impl BoundSocket {
-    /// Makes the folder and the socket. A socket that nobody answers on, left by an agent that was killed, is replaced.
+    /// Makes the folder and the socket. One that another agent left, or still answers on, is replaced without a gap:
+    /// who calls owns the node.
     ///
     /// # Errors
-    /// When a living agent has it, something else is in the way, or the file system refuses.
+    /// When something else is in the way, or the file system refuses.
     pub(super) fn bind(path: &Path) -> Result<Self, BindError> {
-        ensure_free(path)?;
-        Self::replace(path)
-    }
-
-    /// Makes the folder and the socket, in the place of whoever has it: what connects from now on comes here.
-    ///
-    /// # Errors
-    /// When something that is no socket is in the way, or the file system refuses.
-    pub(crate) fn replace(path: &Path) -> Result<Self, BindError> {
         let failed = |source| BindError::Io { path: path.to_owned(), source };
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(failed)?;
         }
-        if fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) {
-            return Err(BindError::NotASocket(path.to_owned()));
-        }
+        ensure_possible(path)?;
         // Made under another name and with its mode before it gets its own: nobody finds it half made.
         let next = path.with_extension(format!("sock-{}", std::process::id()));
         let _ = fs::remove_file(&next);
@@ -86,7 +78,7 @@ impl BoundSocket {
             .and_then(|()| fs::symlink_metadata(&next))
             .and_then(|made| fs::rename(&next, path).map(|()| made.ino()));
         match ready {
-            Ok(inode) => Ok(Self { listener, _file: SocketFile { path: path.to_owned(), inode } }),
+            Ok(inode) => Ok(Self { listener, file: SocketFile { path: path.to_owned(), inode } }),
             Err(source) => {
                 let _ = fs::remove_file(&next);
                 Err(failed(source))
@@ -100,25 +92,69 @@ impl BoundSocket {
     }
 }
 
+/// A socket whose name is the owner's: an agent that takes its node back from one that has died gets the name back.
+#[derive(Debug)]
+pub(crate) struct OwnersSocket {
+    bound: BoundSocket,
+    standing: watch::Receiver<Standing>,
+}
+
+impl OwnersSocket {
+    /// As [`BoundSocket::bind`].
+    pub(crate) fn bind(path: &Path, standing: watch::Receiver<Standing>) -> Result<Self, BindError> {
+        Ok(Self { bound: BoundSocket::bind(path)?, standing })
+    }
+
+    /// The next connection.
+    pub(crate) async fn accept(&mut self) -> io::Result<UnixStream> {
+        loop {
+            tokio::select! {
+                accepted = self.bound.accept() => return accepted,
+                changed = self.standing.changed() => match changed {
+                    Ok(()) => self.claim_name(),
+                    // Nobody can take the node any more, nor give it back.
+                    Err(_ended) => return self.bound.accept().await,
+                },
+            }
+        }
+    }
+
+    fn claim_name(&mut self) {
+        let is_owner = matches!(*self.standing.borrow_and_update(), Standing::Owner | Standing::TakingOver);
+        if !is_owner || self.bound.file.is_ours() {
+            return;
+        }
+        match BoundSocket::bind(&self.bound.file.path) {
+            Ok(bound) => self.bound = bound,
+            Err(error) => tracing::error!(%error, "nobody finds this agent's socket"),
+        }
+    }
+}
+
+impl SocketFile {
+    fn is_ours(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode)
+    }
+}
+
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let is_ours = fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode);
-        if is_ours && let Err(error) = fs::remove_file(&self.path) {
+        if self.is_ours()
+            && let Err(error) = fs::remove_file(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "cannot remove the agent's socket");
         }
     }
 }
 
-/// May an agent have that socket? To be asked before anything of another agent's is touched.
+/// Can there be a socket of that name? To be asked before anything is changed.
 ///
 /// # Errors
-/// When a living agent has it, or something that is no socket.
-pub fn ensure_free(path: &Path) -> Result<(), BindError> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if !found.file_type().is_socket() => Err(BindError::NotASocket(path.to_owned())),
-        Ok(_) if answers(path) => Err(BindError::InUse(path.to_owned())),
-        Ok(_) | Err(_) => Ok(()),
+/// When something has it that is no socket.
+pub fn ensure_possible(path: &Path) -> Result<(), BindError> {
+    if fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) {
+        return Err(BindError::NotASocket(path.to_owned()));
     }
+    Ok(())
 }
 
 /// Does anybody listen on that socket? Needs no answer: a listening agent's kernel accepts at once.

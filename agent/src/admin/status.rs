@@ -14,7 +14,7 @@ use weft_model::{
 use super::Admin;
 use crate::{
     discovery::Problem as Found,
-    ebpf::manager::{CaptureState, States},
+    ebpf::manager::{CaptureState, KeeperState, States},
     identity::CertificateStatus,
 };
 
@@ -35,10 +35,27 @@ pub struct Status {
     pub trust_domain: String,
     /// The world in force.
     pub snapshot: SnapshotStatus,
+    /// Whether the agent's death would cost connections.
+    pub keeper: Keeper,
     /// Pods of this node.
     pub pods: Vec<PodStatus>,
     /// What is wrong with the configuration.
     pub problems: Vec<Problem>,
+}
+
+/// The process that holds the pods' listeners when the agent dies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum Keeper {
+    /// None is wanted.
+    Off,
+    /// It holds all listeners.
+    Holding,
+    /// There is none: while no agent runs, connections are refused.
+    Absent {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// The world in force.
@@ -153,6 +170,7 @@ impl Admin {
                 read_seconds_ago: report.age().map(|age| age.as_secs_f64()),
                 objects: report.objects,
             },
+            keeper: keeper(&self.keeper.borrow()),
             pods: here.map(|workload| pod(workload, &states, &certificates)).collect(),
             problems: problems(&report.errors, &report.warnings),
         }
@@ -164,6 +182,14 @@ impl Admin {
     pub(super) fn pod_status(&self, workload: &Workload) -> PodStatus {
         let certificates = self.identities.status().into_iter().map(|status| (status.id.clone(), status)).collect();
         pod(workload, &self.states.borrow(), &certificates)
+    }
+}
+
+fn keeper(state: &KeeperState) -> Keeper {
+    match state {
+        KeeperState::Off => Keeper::Off,
+        KeeperState::Holding => Keeper::Holding,
+        KeeperState::Absent(reason) => Keeper::Absent { reason: reason.clone() },
     }
 }
 

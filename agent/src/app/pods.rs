@@ -22,7 +22,7 @@ use crate::{
         server::{Ability, PodLookup, Server},
     },
     discovery::Lookup,
-    ebpf::manager::States,
+    ebpf::manager::{Standing, States},
     kubernetes::conditions::Conditions,
     lifecycle::Drain,
     net::PodPlaces,
@@ -57,12 +57,14 @@ pub struct Cluster {
 pub struct Surroundings {
     /// This node.
     pub node: Arc<str>,
-    /// Where pods are: read by discovery.
-    pub places: PodPlaces,
+    /// Where pods are.
+    pub registry: Registry,
     /// The world.
     pub snapshot: watch::Receiver<Arc<Snapshot>>,
     /// What became of enrolled pods.
     pub states: watch::Receiver<States>,
+    /// What this agent is to the node.
+    pub standing: watch::Receiver<Standing>,
     /// The agent's own metrics.
     pub metrics: Arc<AgentMetrics>,
     /// When the agent ends.
@@ -71,17 +73,21 @@ pub struct Surroundings {
     pub ability: Ability,
 }
 
-/// Starts them, in tasks of the caller's runtime.
+/// Looks for the node's pods from now on, in a task of the caller's runtime.
+pub fn find(node: Arc<str>, places: PodPlaces, snapshot: watch::Receiver<Arc<Snapshot>>) -> Registry {
+    let registry = Registry::new(places);
+    tokio::spawn(Finder::new(node, registry.clone(), Scanner::default()).run(snapshot));
+    registry
+}
+
+/// Starts the others, in tasks of the caller's runtime.
 ///
 /// # Errors
 /// When the plugin's socket cannot be made.
 pub async fn start(config: Option<&CniConfig>, cluster: Option<Cluster>, around: Surroundings) -> anyhow::Result<()> {
-    let registry = Registry::new(around.places.clone());
-    let finder = Finder::new(around.node.clone(), registry.clone(), Scanner::default());
-    tokio::spawn(finder.run(around.snapshot.clone()));
     let (lookup, conditions) = cluster.map(|cluster| (cluster.lookup, cluster.conditions)).unzip();
     let installed = match config {
-        Some(config) => serve(config, registry, lookup, &around).await?,
+        Some(config) => serve(config, lookup, &around).await?,
         None => None,
     };
     if let Some(conditions) = conditions {
@@ -94,19 +100,19 @@ pub async fn start(config: Option<&CniConfig>, cluster: Option<Cluster>, around:
 
 async fn serve(
     config: &CniConfig,
-    registry: Registry,
     lookup: Option<Lookup>,
     around: &Surroundings,
 ) -> anyhow::Result<Option<watch::Receiver<Installed>>> {
     let server = Server {
         node: around.node.clone(),
-        registry,
+        registry: around.registry.clone(),
         snapshot: around.snapshot.clone(),
         states: around.states.clone(),
         lookup: lookup.map(|lookup| Arc::new(ByApiServer(lookup)) as Arc<dyn PodLookup>),
         ability: around.ability.clone(),
         scanner: Scanner::default(),
         metrics: around.metrics.clone(),
+        standing: around.standing.clone(),
         drain: around.drain.clone(),
     };
     server.serve(&config.socket).await.with_context(|| "the CNI plugin could not ask".to_owned())?;

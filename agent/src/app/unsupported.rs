@@ -12,8 +12,9 @@ use crate::{
     admin::{Admin, Front},
     cni::server::Ability,
     ebpf::{
+        kubelet::Recognised,
         machine,
-        manager::{CaptureState, States},
+        manager::{CaptureState, KeeperState, Standing, States},
     },
     lifecycle::Drain,
 };
@@ -63,12 +64,16 @@ pub async fn stand_by(
     let (_wanted, wanted_here) = watch::channel(std::collections::BTreeSet::new());
     let (identities, _roots) = open_identities(config, &snapshot.borrow().clone(), wanted_here)?;
     let (telemetry, metrics) = open_telemetry(config, &snapshot)?;
+    // Nothing is changed here, so nobody takes anything over; and nothing is kept.
+    let standing = watch::channel(Standing::Owner).1;
+    let (keeper, kubelet) = (watch::channel(KeeperState::Off).1, watch::channel(Recognised::default()).1);
     let states = failed(config.node.clone(), lacks.to_owned(), snapshot.clone());
     let around = pods::Surroundings {
         node: config.node.clone(),
-        places,
+        registry: pods::find(config.node.clone(), places, snapshot.clone()),
         snapshot: snapshot.clone(),
         states: states.clone(),
+        standing: standing.clone(),
         metrics: metrics.clone(),
         drain: drain.clone(),
         ability: ability.clone(),
@@ -79,7 +84,19 @@ pub async fn stand_by(
     let report = reports.reports();
     let node = config.node.clone();
     let started = front.started();
-    front.open(Arc::new(Admin { node, snapshot, states, identities, telemetry, metrics, report, started }));
+    front.open(Arc::new(Admin {
+        node,
+        snapshot,
+        states,
+        standing,
+        keeper,
+        kubelet,
+        identities,
+        telemetry,
+        metrics,
+        report,
+        started,
+    }));
     loop {
         tokio::time::sleep(LOOK).await;
         if tokio::task::spawn_blocking(machine::lacks).await?.is_none() {

@@ -75,9 +75,19 @@ pub struct AgentArgs {
     /// What to do with enrolled pods when this machine cannot capture [default: with --manifests, end; else refuse]
     #[arg(long, value_enum, value_name = "WHAT", env = "WEFT_WHEN_UNSUPPORTED")]
     pub when_unsupported: Option<WhenUnsupported>,
-    /// Keep pods captured at the end: their traffic is refused until another agent takes over
+    /// Keep pods captured at the end: new connections wait for the next agent, and are refused after --hold-seconds
     #[arg(long, env = "WEFT_KEEP_CAPTURE")]
     pub keep_capture: bool,
+    /// Take the node over from an agent that is running, which then serves the connections that it has
+    #[arg(long, env = "WEFT_TAKEOVER")]
+    pub takeover: bool,
+    /// How long new connections may wait for the next agent when this one dies; 0 refuses them at once
+    #[arg(long, value_name = "SECONDS", env = "WEFT_HOLD_SECONDS", default_value_t = 30)]
+    pub hold_seconds: u32,
+    /// Names of the process that is the kubelet (k3s-server, kubelite, ...): its probes reach applications under any
+    /// policy
+    #[arg(long, value_name = "NAME,...", env = "WEFT_KUBELET_NAME", value_delimiter = ',', default_value = "kubelet")]
+    pub kubelet_name: Vec<String>,
 }
 
 /// Where the access log goes.
@@ -130,6 +140,9 @@ impl AgentArgs {
             keep_capture: self.keep_capture,
             cni: self.cni.config(is_cluster),
             when_unsupported,
+            takeover: self.takeover,
+            hold: Duration::from_secs(self.hold_seconds.into()),
+            kubelet_names: self.kubelet_name,
         }
     }
 

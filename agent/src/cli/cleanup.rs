@@ -6,6 +6,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use super::{
@@ -18,7 +19,11 @@ use crate::{
     admin::{self, SOCKET_SUFFIX, socket_path},
     cni::install,
     ebpf::{kernel, leftovers},
+    handover::{DESK_SUFFIX, Files, KEEPER_SUFFIX, Keeper, LOCK_SUFFIX, Ownership},
 };
+
+/// How long a keeper that is about to be ended may go on without an agent, if it cannot be.
+const KEEPER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Arguments of `weft cleanup`.
 #[derive(Debug, clap::Args)]
@@ -78,14 +83,10 @@ pub(super) fn clean(args: &Args) -> anyhow::Result<Report> {
         Some(node) => BTreeSet::from([node.clone()]),
         None => nodes(state_dir),
     };
-    if !args.force
-        && let Some(node) = nodes.iter().find(|node| admin::answers(&socket_path(state_dir, node)))
-    {
-        anyhow::bail!(
-            "the agent of node {node} is running ({}): end it first; --node cleans up after another one, --force all \
-             the same",
-            socket_path(state_dir, node).display()
-        );
+    // Held until the end, so that no agent starts in between.
+    let mut owned = Vec::new();
+    for node in &nodes {
+        owned.push(claim(state_dir, node, args.force)?);
     }
     let mut report = Report::default();
     let pins = match &args.bpf_dir {
@@ -97,7 +98,14 @@ pub(super) fn clean(args: &Args) -> anyhow::Result<Report> {
     }
     for node in &nodes {
         report.routes(&leftovers::path(state_dir, node));
+        let files = Files::of(state_dir, node);
+        report.keeper(&files.keeper);
         report.file("socket", &socket_path(state_dir, node));
+        report.file("socket", &files.desk);
+    }
+    for ownership in owned.into_iter().flatten() {
+        // A lock that nobody has says nothing: it is not worth a line of the report.
+        let _ = ownership.end();
     }
     if args.cni {
         report.cni(&args.cni_files.installed());
@@ -105,12 +113,27 @@ pub(super) fn clean(args: &Args) -> anyhow::Result<Report> {
     Ok(report)
 }
 
+/// Makes sure that no agent of the node is running.
+fn claim(state_dir: &Path, node: &str, force: bool) -> anyhow::Result<Option<Ownership>> {
+    let socket = socket_path(state_dir, node);
+    // A folder that is not there holds no lock.
+    let ownership = Ownership::claim(&Files::of(state_dir, node).lock);
+    let is_running = matches!(ownership, Ok(None)) || admin::answers(&socket);
+    if is_running && !force {
+        anyhow::bail!(
+            "the agent of node {node} is running ({}): end it first; --node cleans up after another one, --force all \
+             the same",
+            socket.display()
+        );
+    }
+    Ok(ownership.ok().flatten())
+}
+
 /// Nodes whose agents left a socket or a list of pods.
 fn nodes(state_dir: &Path) -> BTreeSet<String> {
-    let of_state = |name: &String| {
-        let node = name.strip_suffix(SOCKET_SUFFIX).or_else(|| name.strip_suffix(leftovers::SUFFIX))?;
-        Some(node.to_owned())
-    };
+    const SUFFIXES: [&str; 5] = [SOCKET_SUFFIX, leftovers::SUFFIX, LOCK_SUFFIX, DESK_SUFFIX, KEEPER_SUFFIX];
+    let of_state =
+        |name: &String| SUFFIXES.iter().find_map(|suffix| Some(name.strip_suffix(suffix)?.to_owned()));
     names(state_dir).iter().filter_map(of_state).collect()
 }
 
@@ -149,6 +172,16 @@ impl Report {
             Ok(removed) => self.removed.extend(removed),
             Err(error) => self.failed.push(format!("the CNI plugin: {error}")),
         }
+    }
+
+    /// Ends a keeper: what waits in the listeners that it holds is reset.
+    fn keeper(&mut self, path: &Path) {
+        let ended = match Keeper::find(path, KEEPER_PATIENCE) {
+            Ok(None) => return self.file("socket", path),
+            Ok(Some(keeper)) => keeper.stop().map_err(io::Error::other),
+            Err(error) => Err(io::Error::other(error)),
+        };
+        self.note(format!("keeper at {}", path.display()), ended.map(|()| true));
     }
 
     fn file(&mut self, kind: &str, path: &Path) {

@@ -26,6 +26,7 @@ use crate::{
         machine::{Row, State},
         manager::CaptureState,
     },
+    handover::{Files, Ownership},
     identity::MAX_TTL,
     kubernetes::ApiServer,
     lifecycle,
@@ -55,6 +56,7 @@ fn an_agent_has_its_defaults() {
     assert!(config.cni.is_none(), "with a directory the node's CNI is left alone");
     assert_eq!(config.ca, CaSource::Local, "a directory of manifests is a mesh without a control plane");
     assert_eq!(config.certificate_ttl, MAX_TTL);
+    assert!(!config.takeover && config.hold == Duration::from_secs(30));
 }
 
 #[test]
@@ -124,6 +126,8 @@ fn an_agent_takes_what_it_is_told() {
         "--access-log=none",
         "--drain-seconds=0",
         "--keep-capture",
+        "--takeover",
+        "--hold-seconds=0",
         "--log-level=debug",
     ]);
     let cli = cli.unwrap();
@@ -133,6 +137,7 @@ fn an_agent_takes_what_it_is_told() {
     assert_eq!((config.bpf_dir.as_path(), config.workers), (Path::new("/b"), 3));
     assert_eq!(config.http_addr, Some("127.0.0.1:15021".parse().unwrap()));
     assert!(!config.access_log_stdout && config.keep_capture && config.drain.is_zero());
+    assert!(config.takeover && config.hold.is_zero());
 }
 
 #[test]
@@ -348,7 +353,8 @@ fn a_directory_is_checked_object_by_object() {
 
 async fn serve(desk: &Desk, folder: &Path) -> lifecycle::Drainer {
     let (drainer, drain) = lifecycle::drain();
-    desk.front().serve_unix(&socket_path(folder, &desk.admin.node), drain).await.unwrap();
+    let (socket, standing) = (socket_path(folder, &desk.admin.node), desk.admin.standing.clone());
+    desk.front().serve_unix(&socket, standing, drain).await.unwrap();
     drainer
 }
 
@@ -428,7 +434,7 @@ fn cleanup_removes_what_a_killed_agent_left() {
     let socket = socket_path(folder.path(), "node-a");
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
     let list = leftovers::path(folder.path(), "node-a");
-    let gone = leftovers::Leftover { netns: "/run/netns/weft-test-never-made".into(), addresses: Vec::new() };
+    let gone = leftovers::Leftover { netns: "/run/netns/weft-test-never-made".into(), addresses: Vec::new(), kept_settings: Vec::new() };
     leftovers::write(&list, &[gone]).unwrap();
     std::fs::write(folder.path().join("notes.txt"), "").unwrap();
     let report = cleanup::clean(&cleaning(folder.path(), false)).unwrap();
@@ -445,7 +451,7 @@ fn cleanup_keeps_the_list_of_what_it_could_not_undo() {
     let list = leftovers::path(folder.path(), "node-a");
     let not_a_namespace = folder.path().join("file");
     std::fs::write(&not_a_namespace, "").unwrap();
-    leftovers::write(&list, &[leftovers::Leftover { netns: not_a_namespace, addresses: Vec::new() }]).unwrap();
+    leftovers::write(&list, &[leftovers::Leftover { netns: not_a_namespace, addresses: Vec::new(), kept_settings: Vec::new() }]).unwrap();
     let report = cleanup::clean(&cleaning(folder.path(), false)).unwrap();
     assert_eq!(report.failed.len(), 1, "{report:?}");
     assert!(list.exists());
@@ -477,6 +483,18 @@ fn cleanup_leaves_a_running_agent_alone() {
     assert!(socket.exists());
     let report = cleanup::clean(&cleaning(folder.path(), true)).unwrap();
     assert_eq!(report.removed, [format!("socket {}", socket.display())]);
+}
+
+#[test]
+fn cleanup_leaves_the_owner_of_a_node_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = Files::of(folder.path(), "node-a");
+    let owner = Ownership::claim(&files.lock).unwrap();
+    let refused = cleanup::clean(&cleaning(folder.path(), false)).unwrap_err().to_string();
+    assert!(refused.starts_with("the agent of node node-a is running"), "{refused}");
+    drop(owner);
+    cleanup::clean(&cleaning(folder.path(), false)).unwrap();
+    assert!(!files.lock.exists());
 }
 
 #[test]

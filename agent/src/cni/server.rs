@@ -26,8 +26,8 @@ use super::{
     verdict::{Verdict, verdict},
 };
 use crate::{
-    admin::{BindError, BoundSocket},
-    ebpf::manager::States,
+    admin::{BindError, OwnersSocket},
+    ebpf::manager::{Standing, States},
     lifecycle::Drain,
     net::{Netns, netns::NetnsId},
     telemetry::agent::AgentMetrics,
@@ -84,6 +84,8 @@ pub struct Server {
     pub scanner: Scanner,
     /// Where answers are counted.
     pub metrics: Arc<AgentMetrics>,
+    /// What this agent is to the node: the socket is its owner's.
+    pub standing: watch::Receiver<Standing>,
     /// When the agent ends.
     pub drain: Drain,
 }
@@ -94,7 +96,7 @@ impl Server {
     /// # Errors
     /// When the socket cannot be made.
     pub async fn serve(self, socket: &Path) -> Result<(), BindError> {
-        let bound = BoundSocket::replace(socket)?;
+        let mut bound = OwnersSocket::bind(socket, self.standing.clone())?;
         let desk = Arc::new(self);
         let places = Arc::new(Semaphore::new(CALLS_MAX));
         tokio::spawn(async move {

@@ -108,6 +108,7 @@ impl PodContext {
             let socket = match socket::application(&self.netns, source, port, CAPTURE_MARK, by_loopback) {
                 Ok(socket) => socket,
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    self.leave_application_ports();
                     last = error;
                     continue;
                 }
@@ -118,6 +119,7 @@ impl PodContext {
             match socket::connect(socket, address).await {
                 // The same four numbers are still in use: another port.
                 Err(error) if matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable) => {
+                    self.leave_application_ports();
                     last = error;
                 }
                 result => return result,

@@ -4,6 +4,7 @@
 //! [`exchange`] pass request and response at the same time with bounded memory. The two hops are
 //! [`outbound`] (a pod's own requests) and [`inbound`] (requests that reach a pod).
 
+mod answer;
 pub mod exchange;
 pub mod inbound;
 pub mod mirror;

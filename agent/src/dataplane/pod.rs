@@ -62,8 +62,7 @@ pub struct View {
 impl PodContext {
     /// A pod on `worker`.
     pub fn new(name: Named, netns: Arc<Netns>, worker: Rc<WorkerContext>) -> Self {
-        // Workers take turns on the ports, so that two never choose the same one at once.
-        let first = APPLICATION_PORTS.start + worker.index.0 as u16;
+        let first = random_port(worker.index);
         Self {
             name,
             netns,
@@ -106,10 +105,23 @@ impl PodContext {
         port
     }
 
+    /// The port was in use: the following ones may be, too, by connections of an earlier agent or an earlier capture.
+    pub fn leave_application_ports(&self) {
+        self.next_port.set(random_port(self.worker.index));
+    }
+
     /// Is it one of the pod's own addresses?
     pub fn is_own_address(&self, view: &View, address: IpAddr) -> bool {
         view.workload.addresses.contains(&address)
     }
+}
+
+/// A port of those that worker number `index.0` of `index.1` uses: workers take turns, so that two never choose the
+/// same one at once. Random, since an earlier agent of the node may still have connections, and began somewhere, too.
+fn random_port(index: (usize, usize)) -> u16 {
+    let (worker, workers) = (index.0 as u16, (index.1 as u16).max(1));
+    let first = APPLICATION_PORTS.start + worker;
+    first + workers * fastrand::u16(..(APPLICATION_PORTS.end - first).div_ceil(workers))
 }
 
 impl View {

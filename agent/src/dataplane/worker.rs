@@ -9,9 +9,10 @@ use std::{cell::RefCell, collections::HashMap, io, net::SocketAddr, rc::Rc, sync
 
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     task::{JoinHandle, LocalSet},
 };
+use weft_ebpf_common::Direction;
 use weft_model::workload::Named;
 
 use super::{
@@ -32,8 +33,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often idle upstream connections are looked through.
 const POOL_SWEEP: Duration = Duration::from_secs(10);
 
-/// How long a pod that leaves is still accepted for: what the kernel has accepted for it must not be reset.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long listeners that the kernel no longer steers to are accepted from: what has arrived at them, or is in the
+/// middle of its handshake, must not be reset.
+pub const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A captured pod's share for one worker.
 pub struct Assignment {
@@ -47,9 +49,24 @@ pub struct Assignment {
     pub inbound: std::net::TcpListener,
 }
 
+/// A listener of an earlier agent, in which connections may be waiting.
+pub struct Inheritance {
+    /// The pod.
+    pub pod: Named,
+    /// Its namespace.
+    pub netns: Arc<Netns>,
+    /// Which way its connections go.
+    pub direction: Direction,
+    /// The listener.
+    pub listener: std::net::TcpListener,
+}
+
 enum Command {
     Serve(Assignment),
+    Inherit(Inheritance),
     Leave(Named),
+    Retire,
+    Close(oneshot::Sender<()>),
 }
 
 /// All workers of an agent.
@@ -99,6 +116,33 @@ impl Workers {
         }
     }
 
+    /// Has worker `index`, counted round, serve what waits in an earlier agent's listener.
+    pub fn inherit(&self, index: usize, inheritance: Inheritance) {
+        if let Some(commands) = self.commands.get(index % self.count().max(1)) {
+            let _ = commands.send(Command::Inherit(inheritance));
+        }
+    }
+
+    /// Stops accepting, [`FAREWELL`] later, for all pods: the kernel steers to another agent's listeners.
+    pub fn retire(&self) {
+        for commands in &self.commands {
+            let _ = commands.send(Command::Retire);
+        }
+    }
+
+    /// Stops accepting at once, for all pods, and returns when nothing more is accepted. What waits in the listeners
+    /// is lost unless somebody else holds them, too.
+    pub async fn close(&self) {
+        let tell = |commands: &mpsc::UnboundedSender<Command>| {
+            let (done, told) = oneshot::channel();
+            let _ = commands.send(Command::Close(done));
+            told
+        };
+        for told in self.commands.iter().map(tell).collect::<Vec<_>>() {
+            let _ = told.await;
+        }
+    }
+
     /// Stops accepting for a pod; its open connections go on.
     pub fn leave(&self, pod: &Named) {
         for commands in &self.commands {
@@ -129,17 +173,29 @@ async fn run(context: Rc<WorkerContext>, mut commands: mpsc::UnboundedReceiver<C
                         Ok(served) => {
                             // Replacing one ends its accepting, not its connections.
                             if let Some(before) = pods.insert(name, served) {
-                                before.retire();
+                                before.retire(&context);
                             }
                         }
                         Err(error) => tracing::error!(pod = %name, %error, "cannot accept connections of a pod"),
                     }
                 }
+                Some(Command::Inherit(inheritance)) => {
+                    let name = inheritance.pod.clone();
+                    match ServedPod::inherit(inheritance, &context) {
+                        Ok(served) => served.retire(&context),
+                        Err(error) => tracing::error!(pod = %name, %error, "cannot accept waiting connections"),
+                    }
+                }
+                Some(Command::Retire) => pods.drain().for_each(|(_, served)| served.retire(&context)),
+                Some(Command::Close(done)) => {
+                    pods.clear();
+                    let _ = done.send(());
+                }
                 Some(Command::Leave(name)) => {
                     if let Some(served) = pods.remove(&name) {
                         context.pool.forget(served.cookie);
                         context.shared_connections.forget(served.cookie);
-                        served.retire();
+                        served.retire(&context);
                     }
                 }
                 None => return,
@@ -155,7 +211,7 @@ async fn run(context: Rc<WorkerContext>, mut commands: mpsc::UnboundedReceiver<C
 /// A pod whose connections are accepted; dropping it stops that.
 struct ServedPod {
     cookie: u64,
-    accepting: [JoinHandle<()>; 2],
+    accepting: Vec<JoinHandle<()>>,
 }
 
 impl ServedPod {
@@ -164,20 +220,30 @@ impl ServedPod {
         let pod = Rc::new(PodContext::new(assignment.pod, assignment.netns, context.clone()));
         let outbound = TcpListener::from_std(assignment.outbound)?;
         let inbound = TcpListener::from_std(assignment.inbound)?;
-        let accepting = [
+        let accepting = vec![
             tokio::task::spawn_local(accept(outbound, pod.clone(), outbound::serve)),
             tokio::task::spawn_local(accept(inbound, pod, inbound::serve)),
         ];
         Ok(Self { cookie, accepting })
     }
-}
 
-impl ServedPod {
-    /// Accepts what has arrived, and no more comes: the kernel has been told before.
-    fn retire(self) {
+    fn inherit(inheritance: Inheritance, context: &Rc<WorkerContext>) -> io::Result<Self> {
+        let cookie = inheritance.netns.cookie();
+        let pod = Rc::new(PodContext::new(inheritance.pod, inheritance.netns, context.clone()));
+        let listener = TcpListener::from_std(inheritance.listener)?;
+        let accepting = match inheritance.direction {
+            Direction::Outbound => tokio::task::spawn_local(accept(listener, pod, outbound::serve)),
+            Direction::Inbound => tokio::task::spawn_local(accept(listener, pod, inbound::serve)),
+        };
+        Ok(Self { cookie, accepting: vec![accepting] })
+    }
+
+    /// Accepts what has arrived, and no more comes: the kernel has been told before. Draining waits for that.
+    fn retire(self, context: &WorkerContext) {
+        let busy = context.shared.drain.hold();
         tokio::task::spawn_local(async move {
             tokio::time::sleep(FAREWELL).await;
-            drop(self);
+            drop((self, busy));
         });
     }
 }

@@ -2,26 +2,46 @@
 
 use std::{
     fs::File,
-    os::fd::AsRawFd,
+    os::{fd::AsRawFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{HashMap, LpmTrie, Map, MapData, SkStorage, SockHash},
+    maps::{HashMap, LpmTrie, Map, MapData, PerCpuArray, SkStorage, SockHash},
     programs::{CgroupAttachMode, CgroupSockAddr, links::FdLink},
 };
-use weft_ebpf_common::{ExemptKind, ListenerKey, LocalKey, NetKey, PodRecord, PortKey};
+use weft_ebpf_common::{
+    Address, ExemptKind, KubeletKey, KubeletRecord, ListenerKey, LocalKey, NetKey, PodRecord, PortKey, ProbedPod,
+};
 
 use super::{EbpfError, object, pin::PinDirectory};
 use crate::dataplane::Exempt;
 
 /// Maps that all programs share, by pin.
-const MAPS: [&str; 7] = ["PODS", "LISTENERS", "EXCLUDED_PORTS", "EXCLUDED_NETS", "INCLUDED_NETS", "LOCAL", "EXEMPT"];
+const MAPS: [&str; 11] = [
+    "PODS",
+    "LISTENERS",
+    "EXCLUDED_PORTS",
+    "EXCLUDED_NETS",
+    "INCLUDED_NETS",
+    "LOCAL",
+    "EXEMPT",
+    "KUBELETS",
+    "PROBED",
+    "PROBES",
+    "PROBE_COUNT",
+];
 
 /// The connect hooks: program and name of its pinned link.
 const CONNECT_HOOKS: [(&str, &str); 2] = [("weft_connect4", "connect4"), ("weft_connect6", "connect6")];
+
+/// The hooks that recognise the kubelet, likewise. Kernels may refuse them.
+const PROBE_HOOKS: [(&str, &str); 2] = [("weft_probe4", "probe4"), ("weft_probe6", "probe6")];
+
+/// Inode of the file of the machine's first pid namespace (`PROC_PID_INIT_INO`, linux/proc_ns.h).
+const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
 
 /// Typed maps; who writes and reads each is said in the eBPF crate's `maps.rs`.
 pub(super) struct Maps {
@@ -30,6 +50,9 @@ pub(super) struct Maps {
     pub(super) excluded_ports: HashMap<MapData, PortKey, u32>,
     pub(super) excluded_nets: LpmTrie<MapData, NetKey, u32>,
     pub(super) included_nets: LpmTrie<MapData, NetKey, u32>,
+    pub(super) kubelets: HashMap<MapData, KubeletKey, KubeletRecord>,
+    pub(super) probed: HashMap<MapData, Address, ProbedPod>,
+    pub(super) probe_count: PerCpuArray<MapData, u64>,
 }
 
 /// The kernel side of one agent.
@@ -53,12 +76,20 @@ impl Kernel {
             excluded_ports: typed(&mut ebpf, "EXCLUDED_PORTS")?,
             excluded_nets: typed(&mut ebpf, "EXCLUDED_NETS")?,
             included_nets: typed(&mut ebpf, "INCLUDED_NETS")?,
+            kubelets: typed(&mut ebpf, "KUBELETS")?,
+            probed: typed(&mut ebpf, "PROBED")?,
+            probe_count: typed(&mut ebpf, "PROBE_COUNT")?,
         };
-        let cgroup = open_root_cgroup()?;
-        for (program, link) in CONNECT_HOOKS {
-            attach_connect(&mut ebpf, program, &cgroup).and_then(|attached| pins.replace_link(link, attached))?;
-        }
+        attach_hooks(&mut ebpf, &pins)?;
         Ok(Self { maps: Mutex::new(maps), pins })
+    }
+
+    /// Puts this agent's connect hooks in the place of those of another one, which has used the same maps meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::attach`].
+    pub fn attach_again(&self) -> Result<(), EbpfError> {
+        attach_hooks(&mut load(&self.pins, 0)?, &self.pins)
     }
 
     /// A handle by which one worker marks its own sockets.
@@ -120,8 +151,23 @@ pub(super) fn load(pins: &PinDirectory, cookie: u64) -> Result<Ebpf, EbpfError> 
     for map in MAPS {
         loader.map_pin_path(map, pins.map(map));
     }
+    let (device, inode) = pid_namespace();
     loader.override_global("POD_COOKIE", &cookie, true);
+    loader.override_global("PID_NAMESPACE_DEVICE", &device, true);
+    loader.override_global("PID_NAMESPACE_INODE", &inode, true);
     Ok(loader.load(object::bytes()?)?)
+}
+
+/// Our pid namespace as the kernel names it, device and inode; zeros for the machine's first one.
+fn pid_namespace() -> (u64, u64) {
+    match std::fs::metadata("/proc/self/ns/pid") {
+        Ok(found) if found.ino() != FIRST_PID_NAMESPACE => {
+            // Inside the kernel a device's minor number has 20 bits (`MKDEV`, linux/kdev_t.h).
+            let device = found.dev();
+            (u64::from(libc::major(device)) << 20 | u64::from(libc::minor(device)), found.ino())
+        }
+        _ => (0, 0),
+    }
 }
 
 fn typed<T>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, EbpfError>
@@ -130,6 +176,20 @@ where
 {
     let map = ebpf.take_map(name).ok_or(EbpfError::Missing(name))?;
     T::try_from(map).map_err(|source| EbpfError::Map { map: name, source })
+}
+
+fn attach_hooks(ebpf: &mut Ebpf, pins: &PinDirectory) -> Result<(), EbpfError> {
+    let cgroup = open_root_cgroup()?;
+    for (program, link) in CONNECT_HOOKS {
+        attach_connect(ebpf, program, &cgroup).and_then(|attached| pins.replace_link(link, attached))?;
+    }
+    for (program, link) in PROBE_HOOKS {
+        let attached = attach_connect(ebpf, program, &cgroup).and_then(|attached| pins.replace_link(link, attached));
+        if let Err(error) = attached {
+            tracing::warn!(%error, "the kubelet is not recognised: policies apply to its probes");
+        }
+    }
+    Ok(())
 }
 
 fn attach_connect(ebpf: &mut Ebpf, name: &'static str, cgroup: &File) -> Result<FdLink, EbpfError> {

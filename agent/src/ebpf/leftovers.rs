@@ -13,7 +13,11 @@ use serde::{Deserialize, Serialize};
 use weft_ebpf_common::{CAPTURE_MARK, CAPTURE_TABLE};
 use weft_model::workload::Workload;
 
-use crate::net::{Netns, netns::NETNS_DIR, routes::CaptureRoute};
+use crate::net::{
+    Netns,
+    netns::NETNS_DIR,
+    routes::{self, CaptureRoute},
+};
 
 /// Ending of the lists' file names, after the node's.
 pub const SUFFIX: &str = ".pods.json";
@@ -25,6 +29,9 @@ pub struct Leftover {
     pub netns: PathBuf,
     /// Its addresses, which the routes name.
     pub addresses: Vec<IpAddr>,
+    /// Settings of the namespace that were on before weft came.
+    #[serde(default)]
+    pub kept_settings: Vec<String>,
 }
 
 /// The list of one agent.
@@ -44,11 +51,13 @@ pub fn path(state_dir: &Path, node: &str) -> PathBuf {
 }
 
 impl Leftover {
-    /// What capturing that pod leaves; `None` when its namespace is not known.
-    pub fn of(workload: &Workload) -> Option<Self> {
-        // A name joins the folder, an absolute path replaces it: as `Netns::open` reads it.
-        let netns = Path::new(NETNS_DIR).join(workload.capture.netns.as_deref()?);
-        Some(Self { netns, addresses: workload.addresses.clone() })
+    fn route(&self) -> CaptureRoute {
+        CaptureRoute {
+            mark: CAPTURE_MARK,
+            table: CAPTURE_TABLE,
+            addresses: self.addresses.clone(),
+            kept_settings: self.kept_settings.clone(),
+        }
     }
 }
 
@@ -60,6 +69,26 @@ impl Leftovers {
             Vec::new()
         });
         Self { path, earlier, own: Vec::new(), written: None }
+    }
+
+    /// What capturing that pod leaves; `None` when its namespace is not known. To be asked before the namespace is
+    /// changed: afterwards it does not show any more how it was, but the list does.
+    pub fn of(&self, workload: &Workload) -> Option<Leftover> {
+        let name = workload.capture.netns.as_deref()?;
+        // A name joins the folder, an absolute path replaces it: as `Netns::open` reads it.
+        let netns = Path::new(NETNS_DIR).join(name);
+        let known = self.own.iter().chain(&self.earlier).find(|known| known.netns == netns);
+        let kept_settings = match known {
+            Some(known) => known.kept_settings.clone(),
+            // A namespace that cannot be entered is not captured either.
+            None => Netns::open(name).and_then(|netns| routes::settings_on(&netns)).unwrap_or_default(),
+        };
+        Some(Leftover { netns, addresses: workload.addresses.clone(), kept_settings })
+    }
+
+    /// Settings of a namespace on the list that were on before.
+    pub fn kept_settings(&self, netns: &Path) -> Vec<String> {
+        self.own.iter().find(|own| own.netns == netns).map(|own| own.kept_settings.clone()).unwrap_or_default()
     }
 
     /// Writes down what this agent is about to change or has changed. To be called before it does; a list that cannot
@@ -137,7 +166,7 @@ pub fn remove_routes(pod: &Leftover) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         opened => opened?,
     };
-    CaptureRoute { mark: CAPTURE_MARK, table: CAPTURE_TABLE, addresses: pod.addresses.clone() }.remove(&netns)?;
+    pod.route().remove(&netns)?;
     Ok(true)
 }
 

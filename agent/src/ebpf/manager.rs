@@ -1,5 +1,14 @@
 //! Follows the world and keeps the kernel in step: captures the pods of this node that are enrolled,
 //! releases those that no longer are, and proves that capture works.
+//!
+//! While this agent owns the node ([`tenure`]): one that was superseded changes nothing any more.
+
+pub mod keeping;
+mod capturing;
+mod proof;
+mod released;
+mod succession;
+pub mod tenure;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -7,7 +16,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{mpsc, watch};
+pub use keeping::KeeperState;
+use keeping::Keeping;
+use released::Gone;
+pub use released::Released;
+pub use tenure::Standing;
+use tenure::Tenure;
+use tokio::sync::{mpsc, oneshot, watch};
 use weft_model::{
     identity::SpiffeId,
     snapshot::Snapshot,
@@ -16,14 +31,15 @@ use weft_model::{
 
 pub use super::state::{CaptureState, States};
 use super::{
-    EbpfError, Kernel,
+    Kernel,
+    kubelet::{Kubelets, Recognised},
     leftovers::{Leftover, Leftovers},
-    pod,
-    pod::{CapturedPod, Prepared},
-    probe,
+    pod::CapturedPod,
 };
 use crate::{
-    dataplane::worker::{Assignment, Workers},
+    dataplane::worker::Workers,
+    handover::{Files, Ownership, Predecessor},
+    lifecycle::Drain,
     net::Netns,
 };
 
@@ -53,6 +69,46 @@ pub struct Outputs {
     pub states: watch::Sender<States>,
     /// Listeners for pods' metrics.
     pub stats: mpsc::UnboundedSender<StatsListener>,
+    /// What this agent is to the node.
+    pub standing: watch::Sender<Standing>,
+    /// What is known of the node's kubelet.
+    pub kubelet: watch::Sender<Recognised>,
+}
+
+/// How a manager is told to end.
+pub struct Orders {
+    /// The agent is to end: capture nothing new.
+    pub stop: oneshot::Receiver<()>,
+    /// Told when nothing is captured any more, or everything stays captured for another agent.
+    pub stopped: oneshot::Sender<()>,
+    /// The agent's last connection has ended.
+    pub end: oneshot::Receiver<()>,
+}
+
+/// What a manager works with.
+pub struct Parts {
+    /// The hooks and maps.
+    pub kernel: Arc<Kernel>,
+    /// Who accepts.
+    pub workers: Arc<Workers>,
+    /// This node.
+    pub node: Arc<str>,
+    /// Where to tell what.
+    pub outputs: Outputs,
+    /// What is changed inside pods.
+    pub leftovers: Leftovers,
+    /// The listeners' keeper.
+    pub keeping: Keeping,
+    /// Who asks applications how they are.
+    pub kubelets: Kubelets,
+    /// Tells clients to go.
+    pub drain: Drain,
+    /// The node is this agent's.
+    pub ownership: Ownership,
+    /// Whose it was, if that agent still runs.
+    pub predecessor: Option<Predecessor>,
+    /// Where agents of the node meet.
+    pub files: Files,
 }
 
 /// Keeps the kernel in step with the world.
@@ -61,6 +117,10 @@ pub struct Manager {
     workers: Arc<Workers>,
     node: Arc<str>,
     outputs: Outputs,
+    drain: Drain,
+    tenure: Tenure,
+    keeping: Keeping,
+    kubelets: Kubelets,
     captured: HashMap<Named, Captured>,
     /// Pods that have left while connections still run through the agent.
     lingering: Vec<Captured>,
@@ -68,11 +128,15 @@ pub struct Manager {
     /// Which of the pods without proof is probed next.
     turn: usize,
     leftovers: Leftovers,
+    /// Since when pods of earlier agents are to be looked through.
+    strangers_since: Option<Instant>,
 }
 
 struct Captured {
     workload: Arc<Workload>,
     pod: CapturedPod,
+    /// The keeper holds its listeners.
+    is_held: bool,
 }
 
 impl Captured {
@@ -83,60 +147,71 @@ impl Captured {
 }
 
 impl Manager {
-    /// A manager for `node`. Pods that an earlier agent captured stay refused until they are taken over
-    /// or found to be gone.
-    pub fn new(
-        kernel: Arc<Kernel>,
-        workers: Arc<Workers>,
-        node: Arc<str>,
-        outputs: Outputs,
-        leftovers: Leftovers,
-    ) -> Self {
+    /// A manager for a node. Pods that an earlier agent captured stay refused until they are taken over
+    /// or found to be gone. To be made inside the runtime that runs it.
+    pub fn new(parts: Parts) -> Self {
+        let Files { lock, desk, keeper: _ } = parts.files;
         Self {
-            kernel,
-            workers,
-            node,
-            outputs,
-            leftovers,
+            kernel: parts.kernel,
+            workers: parts.workers,
+            node: parts.node,
+            outputs: parts.outputs,
+            drain: parts.drain,
+            tenure: Tenure::begin(lock, desk, parts.ownership, parts.predecessor),
+            keeping: parts.keeping,
+            kubelets: parts.kubelets,
+            leftovers: parts.leftovers,
             captured: HashMap::new(),
             lingering: Vec::new(),
             states: States::new(),
             turn: 0,
+            strangers_since: None,
         }
     }
 
-    /// Runs until `stop` resolves, then releases every pod, unless `keep`: then the pins stay, and new
-    /// connections are refused until another agent takes over.
+    /// Runs until it is told to stop, then releases every pod; unless `keep`, or another agent has or had the node:
+    /// then everything stays, and it can still be taken over until the end.
     pub async fn run(
         mut self,
         mut snapshots: watch::Receiver<Arc<Snapshot>>,
-        stop: impl Future<Output = ()>,
+        mut orders: Orders,
         keep: bool,
     ) -> Released {
-        let mut stop = std::pin::pin!(stop);
         let mut retry = tokio::time::interval(RETRY);
         let mut prove = tokio::time::interval(PROVE);
-        let started = Instant::now();
-        let mut first = true;
+        let mut is_told = true;
+        self.begin();
         loop {
             let snapshot = snapshots.borrow_and_update().clone();
             self.follow(&snapshot);
-            if first && snapshot.version > 0 && (knows_places(&self.node, &snapshot) || started.elapsed() > STRANGERS) {
-                self.forget_strangers();
-                first = false;
-            }
             tokio::select! {
-                changed = snapshots.changed() => if changed.is_err() { stop.as_mut().await; break },
-                _ = retry.tick() => self.prove_next(),
+                changed = snapshots.changed(), if is_told => is_told = changed.is_ok(),
+                _ = retry.tick() => self.look_around(),
                 _ = prove.tick() => self.prove_all(),
-                () = &mut stop => break,
+                event = self.tenure.next() => self.heed(event),
+                // An error means that nobody can tell any more: an end, too.
+                _ = &mut orders.stop => break,
             }
         }
-        if keep { Released { kernel: None, routes: Vec::new(), leftovers: None } } else { self.release_all() }
+        if !keep && self.tenure.is_owner() && !self.tenure.has_predecessor() {
+            let released = self.release_all();
+            let _ = orders.stopped.send(());
+            return released;
+        }
+        let _ = orders.stopped.send(());
+        loop {
+            tokio::select! {
+                event = self.tenure.next() => self.heed(event),
+                _ = &mut orders.end => return Released { gone: None, tenure: self.tenure },
+            }
+        }
     }
 
     /// Brings the kernel in step with one snapshot.
     fn follow(&mut self, snapshot: &Snapshot) {
+        if !self.tenure.is_owner() {
+            return;
+        }
         let node = self.node.clone();
         let wanted: HashMap<&Named, &Arc<Workload>> =
             wanted(&node, snapshot).map(|workload| (&workload.pod, workload)).collect();
@@ -154,18 +229,29 @@ impl Manager {
         self.publish_identities(wanted.values().copied());
         self.write_down(wanted.values().copied());
         for (name, workload) in &wanted {
-            if self.captured.get(*name).is_none_or(|captured| captured.is_outdated(workload)) {
+            let keeps = self.keeping.is_on();
+            let is_right = |captured: &Captured| !captured.is_outdated(workload) && (captured.is_held || !keeps);
+            if !self.captured.get(*name).is_some_and(is_right) {
                 self.capture(workload);
             }
         }
         self.states.retain(|name, _| wanted.contains_key(name));
         self.publish();
+        if snapshot.version > 0 {
+            let may_be_ours = |since: Instant| !knows_places(&node, snapshot) && since.elapsed() < STRANGERS;
+            if self.strangers_since.is_some_and(|since| !may_be_ours(since)) {
+                self.strangers_since = None;
+                self.forget_strangers();
+            }
+            self.announce();
+        }
     }
 
     /// Notes whose namespaces are changed, before they are: an agent that is killed cannot do so after.
     fn write_down<'a>(&mut self, wanted: impl Iterator<Item = &'a Arc<Workload>>) {
         let changed = self.captured.values().chain(&self.lingering).map(|captured| captured.pod.leftover());
-        self.leftovers.keep(wanted.filter_map(|workload| Leftover::of(workload)).chain(changed).collect());
+        let all: Vec<Leftover> = wanted.filter_map(|workload| self.leftovers.of(workload)).chain(changed).collect();
+        self.leftovers.keep(all);
     }
 
     /// Identities of the pods that are captured, and of those that left and still have connections.
@@ -180,132 +266,6 @@ impl Manager {
         });
     }
 
-    /// Captures a pod, or captures it anew as the world now asks: then nothing passes in between, and
-    /// when it fails the earlier capture stays.
-    fn capture(&mut self, workload: &Arc<Workload>) {
-        let name = workload.pod.clone();
-        let state = match self.try_capture(workload) {
-            Ok(pod) => {
-                let state = probe::prove(&pod.netns, &workload.capture);
-                tracing::info!(pod = %name, cookie = pod.netns.cookie(), ?state, "pod is captured");
-                let capture = workload.capture.clone();
-                let before = self.captured.insert(name.clone(), Captured { workload: workload.clone(), pod });
-                if let Some(before) = before {
-                    before.pod.remove_exclusions(&self.kernel, &capture);
-                }
-                state
-            }
-            Err(error) => {
-                let reason = error.to_string();
-                if !matches!(self.states.get(&name), Some(CaptureState::Failed { reason: known }) if *known == reason) {
-                    tracing::error!(pod = %name, %error, "pod is not captured");
-                }
-                CaptureState::Failed { reason }
-            }
-        };
-        self.states.insert(name, state);
-    }
-
-    fn try_capture(&mut self, workload: &Arc<Workload>) -> Result<CapturedPod, EbpfError> {
-        let Prepared { listeners, stats, pod } = CapturedPod::prepare(workload, self.workers.count())?;
-        let mut before = self.captured.get(&workload.pod).map(|captured| captured.pod.netns.cookie());
-        if before.is_some_and(|cookie| cookie != pod.netns.cookie()) {
-            // The pod has moved to another namespace, which has its address.
-            self.release(&workload.pod);
-            before = None;
-        }
-        if let Err(error) = pod.capture(&self.kernel, &listeners) {
-            if before.is_none() {
-                pod.release(&self.kernel);
-                let _ = pod.remove_route();
-            }
-            return Err(error);
-        }
-        for (index, pair) in listeners.into_iter().enumerate() {
-            let assignment = Assignment {
-                pod: workload.pod.clone(),
-                netns: pod.netns.clone(),
-                outbound: pair.outbound,
-                inbound: pair.inbound,
-            };
-            self.workers.serve(index, assignment);
-        }
-        let listener = StatsListener { pod: workload.pod.clone(), netns: pod.netns.clone(), listener: stats };
-        // Nobody listens in tests without metrics.
-        let _ = self.outputs.stats.send(listener);
-        Ok(pod)
-    }
-
-    fn release(&mut self, name: &Named) {
-        let Some(captured) = self.captured.remove(name) else { return };
-        captured.pod.release(&self.kernel);
-        self.workers.leave(name);
-        let netns = captured.pod.netns.clone();
-        let _ = self.outputs.stats.send(StatsListener { pod: name.clone(), netns, listener: None });
-        tracing::info!(pod = %name, "pod is released");
-        self.lingering.push(captured);
-    }
-
-    /// Connections that run through the agent need their route until they end. Each of them holds the
-    /// pod's namespace; so does the worker until it has accepted what had arrived.
-    fn remove_unused_routes(&mut self) {
-        let live: BTreeSet<u64> = self.captured.values().map(|captured| captured.pod.netns.cookie()).collect();
-        self.lingering.retain(|Captured { pod, .. }| {
-            if live.contains(&pod.netns.cookie()) {
-                // It has entered again, with the same route.
-                return false;
-            }
-            let in_use = Arc::strong_count(&pod.netns) > 1;
-            if !in_use && let Err(error) = pod.remove_route() {
-                tracing::warn!(netns = %pod.netns.path().display(), %error, "cannot remove a capture route");
-            }
-            in_use
-        });
-    }
-
-    /// Forgets pods of an earlier agent that are not enrolled any more.
-    fn forget_strangers(&mut self) {
-        let known: BTreeSet<u64> = self.captured.values().map(|captured| captured.pod.netns.cookie()).collect();
-        for cookie in pod::captured_before(&self.kernel) {
-            if !known.contains(&cookie) {
-                tracing::info!(cookie, "releasing a pod that an earlier agent captured");
-                pod::forget(&self.kernel, cookie);
-            }
-        }
-        self.leftovers.forget_earlier();
-    }
-
-    fn prove_all(&mut self) {
-        let names: Vec<Named> = self.captured.keys().cloned().collect();
-        names.iter().for_each(|name| self.prove(name));
-        self.publish();
-    }
-
-    /// Proves one pod anew whose probe failed: on a busy machine the next one comes through. One at a time, in turns, so that
-    /// probes that time out leave time for everything else.
-    fn prove_next(&mut self) {
-        let doubtful = self.states.iter().filter(|(_, state)| matches!(state, CaptureState::Unproven { .. }));
-        let mut names: Vec<Named> = doubtful.map(|(name, _)| name.clone()).collect();
-        if names.is_empty() {
-            return;
-        }
-        self.turn = self.turn.wrapping_add(1);
-        let name = names.swap_remove(self.turn % names.len());
-        self.prove(&name);
-        self.publish();
-    }
-
-    fn prove(&mut self, name: &Named) {
-        let Some(captured) = self.captured.get(name) else { return };
-        let state = probe::prove(&captured.pod.netns, &captured.workload.capture);
-        if let CaptureState::Unproven { reason } = &state
-            && self.states.get(name) != Some(&state)
-        {
-            tracing::error!(pod = %name, reason, "capture of a pod is not proven");
-        }
-        self.states.insert(name.clone(), state);
-    }
-
     fn publish(&self) {
         self.outputs.states.send_replace(self.states.clone());
     }
@@ -315,8 +275,9 @@ impl Manager {
         for name in names {
             self.release(&name);
         }
-        let routes = self.lingering.drain(..).map(|captured| captured.pod).collect();
-        Released { kernel: Some(self.kernel.clone()), routes, leftovers: Some(self.leftovers) }
+        let Self { kernel, leftovers, keeping, tenure, lingering, .. } = self;
+        let routes = lingering.into_iter().map(|captured| captured.pod).collect();
+        Released { gone: Some(Gone { kernel, routes, leftovers, keeping }), tenure }
     }
 }
 
@@ -328,33 +289,4 @@ fn wanted<'a>(node: &'a str, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a
 /// Is it known where all enrolled pods are? Else a namespace that an earlier agent captured may be one of theirs.
 fn knows_places(node: &str, snapshot: &Snapshot) -> bool {
     wanted(node, snapshot).all(|workload| workload.capture.netns.is_some())
-}
-
-/// What remains after all pods were released: connections that still run need their routes.
-#[must_use = "routes and pins stay until `remove`"]
-pub struct Released {
-    kernel: Option<Arc<Kernel>>,
-    routes: Vec<CapturedPod>,
-    leftovers: Option<Leftovers>,
-}
-
-impl Released {
-    /// Removes routes and pins: call it when no connection runs through the agent any more.
-    pub fn remove(self) {
-        let mut is_clean = true;
-        for pod in self.routes {
-            if let Err(error) = pod.remove_route() {
-                is_clean = false;
-                tracing::warn!(netns = %pod.netns.path().display(), %error, "cannot remove a capture route");
-            }
-        }
-        if let Some(kernel) = self.kernel
-            && let Err(error) = kernel.detach()
-        {
-            tracing::warn!(%error, "cannot remove all pins; `weft cleanup` removes the rest");
-        }
-        if let Some(leftovers) = self.leftovers.filter(|_| is_clean) {
-            leftovers.end();
-        }
-    }
 }

@@ -12,7 +12,10 @@ use weft_ebpf_common::{
 };
 use weft_model::workload::{Capture, Workload};
 
-use super::{EbpfError, Kernel, kernel, leftovers::Leftover};
+use super::{
+    EbpfError, Kernel, kernel,
+    leftovers::{Leftover, Leftovers},
+};
 use crate::{
     dataplane::probe::PROBE_ADDRESS,
     net::{Netns, routes, routes::CaptureRoute, socket},
@@ -53,12 +56,12 @@ pub struct Prepared {
 }
 
 impl CapturedPod {
-    /// Opens the pod's namespace, checks that it is the pod's, installs the route and opens the
-    /// listeners. Nothing is captured yet: connections the pod has stay as they are.
+    /// Opens the pod's namespace, which is on the list of `leftovers`, checks that it is the pod's, installs the route
+    /// and opens the listeners. Nothing is captured yet: connections the pod has stay as they are.
     ///
     /// # Errors
     /// What is missing or refused, naming the namespace.
-    pub fn prepare(workload: &Workload, workers: usize) -> Result<Prepared, EbpfError> {
+    pub fn prepare(workload: &Workload, workers: usize, leftovers: &Leftovers) -> Result<Prepared, EbpfError> {
         let name = workload.capture.netns.as_deref().ok_or(EbpfError::NoNetns)?;
         let failed = |source| EbpfError::Netns { netns: name.into(), source };
         let netns = Netns::open(name).map_err(failed)?;
@@ -67,7 +70,12 @@ impl CapturedPod {
             let addresses = workload.addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
             return Err(EbpfError::NotThePods { netns: name.into(), addresses });
         }
-        let route = CaptureRoute { mark: CAPTURE_MARK, table: CAPTURE_TABLE, addresses: workload.addresses.clone() };
+        let route = CaptureRoute {
+            mark: CAPTURE_MARK,
+            table: CAPTURE_TABLE,
+            addresses: workload.addresses.clone(),
+            kept_settings: leftovers.kept_settings(netns.path()),
+        };
         route.install(&netns).map_err(failed)?;
         let mut listeners = Vec::with_capacity(workers);
         for _ in 0..workers {
@@ -138,7 +146,11 @@ impl CapturedPod {
 
     /// What would have to be undone if the agent ended now.
     pub fn leftover(&self) -> Leftover {
-        Leftover { netns: self.netns.path().to_owned(), addresses: self.route.addresses.clone() }
+        Leftover {
+            netns: self.netns.path().to_owned(),
+            addresses: self.route.addresses.clone(),
+            kept_settings: self.route.kept_settings.clone(),
+        }
     }
 
     /// Removes the capture route from the pod.

@@ -18,9 +18,14 @@ use crate::{
 /// How long the probe may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Can capture be proven? Not where the probe's port is excluded.
+pub fn can_prove(capture: &Capture) -> bool {
+    !capture.exclude_outbound_ports.contains(&PROBE_ADDRESS.port())
+}
+
 /// Probes a pod.
 pub fn prove(netns: &Netns, capture: &Capture) -> CaptureState {
-    if capture.exclude_outbound_ports.contains(&PROBE_ADDRESS.port()) {
+    if !can_prove(capture) {
         let port = PROBE_ADDRESS.port();
         return CaptureState::Unproven {
             reason: format!(

@@ -22,3 +22,15 @@ async fn the_deadline_ends_it() {
     let _busy = drain.hold();
     assert_eq!(drainer.finish(Duration::from_millis(30)).await, 1);
 }
+
+#[tokio::test]
+async fn who_retires_closes_nothing_yet() {
+    let (drainer, drain) = drain();
+    let other = drain.clone();
+    other.set_retiring(true);
+    assert!(drain.is_retiring() && !drain.has_begun());
+    other.set_retiring(false);
+    assert!(!drain.is_retiring());
+    drainer.begin();
+    assert!(drain.is_retiring() && drain.has_begun());
+}

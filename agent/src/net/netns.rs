@@ -51,9 +51,24 @@ impl Netns {
         Ok(netns)
     }
 
+    /// The host's: in a container that sees the host's processes (`hostPID`) that of process 1, else our own.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn of_host() -> io::Result<Self> {
+        let mounts = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/mnt"));
+        let is_contained = mounts("1").is_ok_and(|hosts| mounts("self").is_ok_and(|own| own != hosts));
+        Self::open(if is_contained { "/proc/1/ns/net" } else { "/proc/self/ns/net" })
+    }
+
     /// The kernel's number for this namespace, never reused while the machine runs.
     pub fn cookie(&self) -> u64 {
         self.cookie
+    }
+
+    /// Is it the one whose file has that device and inode?
+    pub fn is_inode(&self, device: u64, inode: u64) -> bool {
+        self.file.metadata().is_ok_and(|own| (own.dev(), own.ino()) == (device, inode))
     }
 
     /// Where it was opened.

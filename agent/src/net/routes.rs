@@ -32,6 +32,8 @@ pub struct CaptureRoute {
     pub table: u32,
     /// Addresses of the pod.
     pub addresses: Vec<IpAddr>,
+    /// Settings that were on before: they stay on when the route goes.
+    pub kept_settings: Vec<String>,
 }
 
 impl CaptureRoute {
@@ -44,7 +46,7 @@ impl CaptureRoute {
         self.in_namespace(netns, true)
     }
 
-    /// Removes rule and routes; what is not there is no error.
+    /// Removes rule and routes, and switches off what [`Self::install`] has switched on; what is not there is no error.
     ///
     /// # Errors
     /// When the namespace cannot be entered or netlink refuses.
@@ -59,7 +61,7 @@ impl CaptureRoute {
                 .spawn(|| {
                     netns.enter(|| {
                         if install {
-                            answer_with_mark()?;
+                            switch(MARKED_ANSWERS, true)?;
                         }
                         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                         runtime.block_on(async {
@@ -68,7 +70,11 @@ impl CaptureRoute {
                             let result = if install { self.add(&handle).await } else { self.delete(&handle).await };
                             driver.abort();
                             result
-                        })
+                        })?;
+                        if !install {
+                            switch(MARKED_ANSWERS.into_iter().filter(|setting| !self.keeps(setting)), false)?;
+                        }
+                        Ok(())
                     })?
                 })
                 .join()
@@ -151,6 +157,10 @@ impl CaptureRoute {
         Ok(())
     }
 
+    fn keeps(&self, setting: &str) -> bool {
+        self.kept_settings.iter().any(|kept| kept == setting)
+    }
+
     fn is_our_rule(&self, rule: &RuleMessage) -> bool {
         rule.attributes.contains(&RuleAttribute::FwMark(self.mark))
     }
@@ -160,10 +170,21 @@ impl CaptureRoute {
 /// an application accepts, the others for what the kernel itself answers, such as the reset where nobody listens.
 const MARKED_ANSWERS: [&str; 3] = ["ipv4/tcp_fwmark_accept", "ipv4/fwmark_reflect", "ipv6/fwmark_reflect"];
 
-/// Applies [`MARKED_ANSWERS`] in the calling thread's namespace.
-fn answer_with_mark() -> io::Result<()> {
-    for setting in MARKED_ANSWERS {
-        match sysctl::set(setting, "1") {
+/// Those of [`MARKED_ANSWERS`] that are on: before a route is installed, because somebody else wants them so.
+///
+/// # Errors
+/// When the namespace cannot be entered.
+pub fn settings_on(netns: &Netns) -> io::Result<Vec<String>> {
+    netns.enter(|| {
+        let is_on = |setting: &&str| sysctl::get(setting).is_ok_and(|value| value == "1");
+        MARKED_ANSWERS.into_iter().filter(is_on).map(str::to_owned).collect()
+    })
+}
+
+/// Switches settings in the calling thread's namespace.
+fn switch(settings: impl IntoIterator<Item = &'static str>, on: bool) -> io::Result<()> {
+    for setting in settings {
+        match sysctl::set(setting, if on { "1" } else { "0" }) {
             // The kernel was started without IPv6.
             Err(error) if error.kind() == io::ErrorKind::NotFound && setting.starts_with("ipv6") => {}
             result => result.map_err(|error| context(&format!("cannot set net/{setting}"), error))?,

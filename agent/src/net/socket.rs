@@ -24,7 +24,8 @@ pub const APPLICATION_PORTS: std::ops::Range<u16> = 1024..32768;
 /// Opens a listener for captured connections: any address is local to it (`IP_TRANSPARENT`), and
 /// `getsockname` on an accepted connection is the address the client dialled.
 ///
-/// `port` is shared by the workers (`SO_REUSEPORT`); connections come by socket lookup, never by it.
+/// `port` is shared by the workers, and by agents of which one follows the other (`SO_REUSEPORT`); connections come by
+/// socket lookup, never by it.
 ///
 /// # Errors
 /// The failing call's error.
@@ -40,11 +41,12 @@ pub fn listen_transparent(netns: &Netns, port: u16) -> io::Result<std::net::TcpL
             Err(_) => tcp_socket(Domain::IPV4)?,
         };
         set_option(&socket, libc::SOL_IP, libc::IP_TRANSPARENT, 1)?;
-        bind_and_listen(socket, port, true)
+        bind_and_listen(socket, port)
     })?
 }
 
-/// Opens an ordinary dual-stack listener inside the namespace.
+/// Opens an ordinary dual-stack listener inside the namespace. Another agent may have the same one: between them
+/// connections are shared until one closes its own.
 ///
 /// # Errors
 /// The failing call's error, `AddrInUse` when the pod uses the port itself.
@@ -57,13 +59,13 @@ pub fn listen_plain(netns: &Netns, port: u16) -> io::Result<std::net::TcpListene
             }
             Err(_) => tcp_socket(Domain::IPV4)?,
         };
-        bind_and_listen(socket, port, false)
+        bind_and_listen(socket, port)
     })?
 }
 
-fn bind_and_listen(socket: Socket, port: u16, shared: bool) -> io::Result<std::net::TcpListener> {
+fn bind_and_listen(socket: Socket, port: u16) -> io::Result<std::net::TcpListener> {
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(shared)?;
+    socket.set_reuse_port(true)?;
     let any: IpAddr = match socket.domain()? {
         Domain::IPV6 => Ipv6Addr::UNSPECIFIED.into(),
         _ => Ipv4Addr::UNSPECIFIED.into(),
@@ -134,6 +136,17 @@ pub async fn connect(socket: Socket, destination: SocketAddr) -> io::Result<toki
         Some(error) => Err(error),
         None => Ok(stream),
     }
+}
+
+/// Bytes that were written to a TCP socket and that its peer's kernel has not acknowledged (`SIOCOUTQ`, tcp(7)).
+///
+/// # Errors
+/// The system's.
+pub fn unacknowledged(socket: &impl AsRawFd) -> io::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the call fills one int that outlives it.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    if result == 0 { Ok(usize::try_from(bytes).unwrap_or(0)) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Makes closing the socket send a reset instead of a FIN: what a client without mesh would see.

@@ -13,7 +13,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{mux::MuxStream, socket::ResetOnClose};
+use super::{
+    mux::MuxStream,
+    socket::{self, ResetOnClose},
+};
 
 /// A TCP stream whose first bytes were already read, to find out what it speaks.
 #[derive(Debug)]
@@ -89,6 +92,20 @@ impl Stream {
             Self::Client(stream) => stream.get_ref().0.local_addr().ok(),
             Self::Server(stream) => stream.get_ref().0.inner.local_addr().ok(),
             Self::Mux(stream) => stream.local_addr(),
+        }
+    }
+
+    /// The peer has ended in order: did it do so before it could see any of the last `sent` bytes?
+    ///
+    /// Under TLS it says so itself: who ends with `close_notify` instead of an answer ends a connection on which it
+    /// had nothing to answer, and takes no more; a process that dies does not say it. In the clear, the end of its side
+    /// acknowledges what had arrived before it: when none of those bytes is acknowledged, nobody has read one.
+    pub fn ended_before(&self, sent: usize) -> bool {
+        match self {
+            Self::Client(_) | Self::Server(_) => true,
+            // Streams of a shared connection are not used twice.
+            Self::Mux(_) => false,
+            Self::Plain(stream) => socket::unacknowledged(&stream.inner).is_ok_and(|bytes| bytes >= sent),
         }
     }
 
@@ -170,3 +187,6 @@ impl AsyncWrite for Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,14 @@ pub fn set(setting: &str, value: &str) -> io::Result<()> {
     writable(|| fs::write(Path::new(NET).join(setting), value))
 }
 
+/// What `net/<setting>` is in the calling thread's network namespace.
+///
+/// # Errors
+/// As [`set`].
+pub fn get(setting: &str) -> io::Result<String> {
+    Ok(fs::read_to_string(Path::new(NET).join(setting))?.trim().to_owned())
+}
+
 /// Can `net/<setting>` be set? Changes nothing.
 ///
 /// # Errors

@@ -46,6 +46,10 @@ pub struct AgentMetrics {
     pub cni_installed: IntGauge,
     /// `weft_captured_pods`: pods on this node whose traffic is captured.
     pub captured_pods: IntGauge,
+    /// `weft_kubelet_recognised`: 1 while the process is known whose probes pass by policies.
+    pub kubelet: IntGauge,
+    /// `weft_kubelet_probes_total`: connections of the kubelet that went to their applications untouched.
+    pub kubelet_probes: IntCounter,
     /// `weft_snapshot_version`: the snapshot decisions are made by; see [`AgentMetrics::set_snapshot`].
     pub snapshot_version: IntGauge,
     /// `weft_source_age_seconds`: time since what the world is read from was last known to be as it was read.
@@ -88,6 +92,12 @@ impl AgentMetrics {
             )?)?,
             ready: register.add(IntGauge::new("weft_ready", "1 while the agent reports itself ready.")?)?,
             captured_pods: register.add(IntGauge::new("weft_captured_pods", "Pods whose traffic is captured.")?)?,
+            kubelet: register
+                .add(IntGauge::new("weft_kubelet_recognised", "1 while this node's kubelet is recognised.")?)?,
+            kubelet_probes: register.add(IntCounter::new(
+                "weft_kubelet_probes_total",
+                "Connections of the kubelet to captured pods, which no policy is applied to.",
+            )?)?,
             snapshot_version: register
                 .add(IntGauge::new("weft_snapshot_version", "Version of the snapshot in use.")?)?,
             source_age: register.add(Gauge::new(

@@ -42,3 +42,7 @@ impl Address {
         }
     }
 }
+
+#[cfg(feature = "user")]
+// SAFETY: `repr(C)`, four integers, no padding.
+unsafe impl aya::Pod for Address {}

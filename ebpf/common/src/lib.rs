@@ -9,7 +9,9 @@ mod records;
 mod verdict;
 
 pub use address::Address;
-pub use records::{Direction, ExemptKind, ListenerKey, LocalKey, NetKey, PodRecord, PortKey};
+pub use records::{
+    Direction, ExemptKind, KubeletKey, KubeletRecord, ListenerKey, LocalKey, NetKey, PodRecord, PortKey, ProbedPod,
+};
 pub use verdict::{ConnectFacts, ConnectVerdict, LookupFacts, LookupVerdict, connect_verdict, lookup_verdict};
 
 /// Firewall mark of captured connections and of the agent's connections to applications. Set by the
@@ -25,6 +27,16 @@ pub const LOOPBACK_IFINDEX: u32 = 1;
 
 /// Port on which the agent answers for a pod inside its namespace (metrics), as Istio's agent does.
 pub const POD_STATS_PORT: u16 = 15020;
+
+/// How long a connection that the kubelet began is recognised in the pod, in nanoseconds: its SYN may have to be sent
+/// three times, after 1 and 2 s.
+pub const PROBE_NANOS: u64 = 5_000_000_000;
+
+/// Most addresses of captured pods: two for each.
+pub const ADDRESSES_MAX: u32 = 2 * PODS_MAX;
+
+/// Most processes that are recognised as the kubelet at once: one, and others while it is replaced.
+pub const KUBELETS_MAX: u32 = 8;
 
 /// IANA protocol number of TCP.
 pub const IPPROTO_TCP: u32 = 6;

@@ -90,9 +90,46 @@ pub enum ExemptKind {
     /// Goes to the pod's own application in the name of the pod itself. Not bound to `lo` (the answers to an
     /// address of the pod's own do not come by it); nobody outside can have such an address as its source.
     OwnApplication = 4,
+    /// No socket of the agent: the kubelet of this node asks an application how it is, and passes untouched.
+    Kubelet = 5,
+}
+
+/// Key of `KUBELETS`: a process that the agent has recognised as this node's kubelet.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KubeletKey {
+    /// Cookie of the host's network namespace.
+    pub cookie: u64,
+    /// Its process id, in the agent's pid namespace.
+    pub tgid: u32,
+    /// Explicit padding.
+    pub padding: u32,
+}
+
+/// Value of `KUBELETS`: which ports its connections may have, the host's own range of ephemeral ones.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KubeletRecord {
+    /// The first.
+    pub first_port: u32,
+    /// How many, at least 1.
+    pub ports: u32,
+}
+
+/// Value of `PROBED`, keyed by an address of a captured pod.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProbedPod {
+    /// Cookie of the pod's namespace.
+    pub cookie: u64,
+    /// The address by which the host reaches the pod.
+    pub source: Address,
 }
 
 const _: () = {
+    assert!(size_of::<KubeletKey>() == 16);
+    assert!(size_of::<KubeletRecord>() == 8);
+    assert!(size_of::<ProbedPod>() == 24);
     assert!(size_of::<ListenerKey>() == 16);
     assert!(size_of::<PodRecord>() == 16);
     assert!(size_of::<PortKey>() == 16);
@@ -112,4 +149,10 @@ mod user {
     unsafe impl aya::Pod for super::NetKey {}
     // SAFETY: as above.
     unsafe impl aya::Pod for super::LocalKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::KubeletKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::KubeletRecord {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::ProbedPod {}
 }

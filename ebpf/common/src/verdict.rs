@@ -61,7 +61,7 @@ pub struct LookupFacts {
     pub remote: Address,
     /// Interface it came in by; `lo` for captured connections, since the capture route leads there.
     pub ingress_ifindex: u32,
-    /// Value of its entry in `LOCAL`, 0 when it has none.
+    /// Value of its entry in `LOCAL`, or that it has one in `PROBES`; 0 when it has none.
     pub noted: u32,
     /// The inbound port is excluded from capture.
     pub excluded: bool,
@@ -91,6 +91,9 @@ pub fn lookup_verdict(facts: &LookupFacts) -> LookupVerdict {
     if facts.noted == ExemptKind::OwnApplication as u32
         || (facts.noted == ExemptKind::Application as u32 && from_loopback)
     {
+        return LookupVerdict::Pass;
+    }
+    if facts.noted == ExemptKind::Kubelet as u32 && !from_loopback {
         return LookupVerdict::Pass;
     }
     if facts.noted == ExemptKind::Hairpin as u32 {

@@ -1,6 +1,6 @@
 //! From a Service port, perhaps narrowed to a subset, to one address with its TLS.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use super::{
     Cluster, Forward, Refusal, RuleRef, UpstreamTls,
@@ -37,7 +37,10 @@ impl Outbound<'_> {
         let found = self.pool(wanted).and_then(|(pool, policy)| {
             let upstream = match self.kept_pod(wanted) {
                 Some(upstream) => upstream,
-                None => pick(pool, policy.load_balancer, draw).ok_or(Refusal::NoHealthyUpstream)?.clone(),
+                None => {
+                    let chosen = pick(pool, self.dialled.ip(), policy.load_balancer, draw);
+                    chosen.ok_or(Refusal::NoHealthyUpstream)?.clone()
+                }
             };
             let tls = self.tls(&upstream, &policy)?;
             Ok((upstream, tls))
@@ -101,12 +104,21 @@ impl Outbound<'_> {
     }
 }
 
-fn pick<'p>(pool: &'p Pool, load_balancer: LoadBalancer, draw: &mut dyn Draw) -> Option<&'p Upstream> {
-    let count = pool.upstreams.len();
-    let index = match (count, load_balancer) {
+/// Endpoints of the family that the client has dialled come first: the other one may lead nowhere from its node.
+fn pick<'p>(
+    pool: &'p Pool,
+    dialled: IpAddr,
+    load_balancer: LoadBalancer,
+    draw: &mut dyn Draw,
+) -> Option<&'p Upstream> {
+    // Upstreams are sorted by address, and all IPv4 addresses come before all IPv6 ones.
+    let (v4, v6) = pool.upstreams.split_at(pool.upstreams.partition_point(|upstream| upstream.address.is_ipv4()));
+    let (same, other) = if dialled.is_ipv4() { (v4, v6) } else { (v6, v4) };
+    let choice = if same.is_empty() { other } else { same };
+    let index = match (choice.len(), load_balancer) {
         (0, _) => return None,
-        (_, LoadBalancer::RoundRobin) => draw.turn(&pool.key) % count,
-        (_, LoadBalancer::Random) => draw.below(u32::try_from(count).unwrap_or(u32::MAX)) as usize,
+        (count, LoadBalancer::RoundRobin) => draw.turn(&pool.key) % count,
+        (count, LoadBalancer::Random) => draw.below(u32::try_from(count).unwrap_or(u32::MAX)) as usize,
     };
-    pool.upstreams.get(index)
+    choice.get(index)
 }

@@ -1,7 +1,7 @@
 //! One agent's report: its state, its pods and what is wrong.
 
 use super::super::{output::duration, table::Table};
-use crate::admin::status::{Capture, Certificate, PodStatus, Problem, Severity, Status};
+use crate::admin::status::{Capture, Certificate, Keeper, PodStatus, Problem, Severity, Status};
 
 /// One agent's report.
 pub(in crate::cli) fn render(status: &Status) -> String {
@@ -12,9 +12,20 @@ pub(in crate::cli) fn render(status: &Status) -> String {
     }
     let reasons: Vec<String> = status.pods.iter().flat_map(reasons).collect();
     section(&mut out, "", reasons);
+    section(&mut out, "", keeper(status));
     section(&mut out, "NOT READY", status.missing.clone());
     section(&mut out, "PROBLEMS", status.problems.iter().map(problem).collect());
     out
+}
+
+/// What a restart of the agent would cost.
+fn keeper(status: &Status) -> Vec<String> {
+    match &status.keeper {
+        Keeper::Absent { reason } => {
+            vec![format!("no keeper: while no agent runs, connections of pods are refused instead of waiting: {reason}")]
+        }
+        Keeper::Off | Keeper::Holding => Vec::new(),
+    }
 }
 
 pub(super) fn section(out: &mut String, heading: &str, lines: Vec<String>) {

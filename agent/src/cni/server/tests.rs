@@ -28,7 +28,7 @@ use crate::{
         scan::Scanner,
         verdict::Verdict,
     },
-    ebpf::manager::{CaptureState, States},
+    ebpf::manager::{CaptureState, Standing, States},
     lifecycle,
     net::PodPlaces,
     telemetry::agent::AgentMetrics,
@@ -46,6 +46,7 @@ fn desk(world: &TestWorld, ability: Ability, lookup: Option<Arc<dyn PodLookup>>)
     let (states, states_here) = watch::channel(States::new());
     let (drainer, drain) = lifecycle::drain();
     let server = Server {
+        standing: watch::channel(Standing::Owner).1,
         node: "node-a".into(),
         registry: Registry::new(PodPlaces::default()),
         snapshot: snapshot_here,

@@ -32,7 +32,12 @@ pub enum Failure {
     /// The client went away or its body is malformed.
     Downstream(Option<BodyError>),
     /// The upstream ended or failed before a byte of its response.
-    BeforeResponse(io::Error),
+    BeforeResponse {
+        /// How.
+        error: io::Error,
+        /// It certainly has not seen the request.
+        is_unseen: bool,
+    },
     /// The upstream's response head is not HTTP.
     BadResponse(HeadError),
     /// The upstream ended or failed in the middle of its response; some of it was passed on.
@@ -93,6 +98,8 @@ pub struct Client {
 
 struct RequestSide {
     first: Bytes,
+    /// Bytes that the upstream's socket has taken.
+    sent: usize,
     body: BodyReader,
     pass: usize,
     needs_flush: bool,
@@ -147,7 +154,7 @@ impl<'a, A: AnswerHook> Exchange<'a, A> {
         body: BodyReader,
         client: Client,
     ) -> Self {
-        let request = RequestSide { first, body, pass: 0, needs_flush: true, done: false, failed: None };
+        let request = RequestSide { first, sent: 0, body, pass: 0, needs_flush: true, done: false, failed: None };
         let response = ResponseSide {
             parser: ResponseParser::default(),
             phase: Phase::Head,
@@ -238,11 +245,13 @@ impl<'a, A: AnswerHook> Exchange<'a, A> {
         while !self.request.first.is_empty() {
             let written = ready!(Pin::new(&mut *stream).poll_write(cx, &self.request.first))?;
             self.request.first.advance(written);
+            self.request.sent += written;
         }
         while self.request.pass > 0 {
             let chunk = &self.downstream.buffer[..self.request.pass];
             let written = ready!(Pin::new(&mut *stream).poll_write(cx, chunk))?;
             self.downstream.buffer.advance(written);
+            self.request.sent += written;
             self.request.pass -= written;
             self.request.needs_flush = true;
         }
@@ -385,9 +394,10 @@ impl<'a, A: AnswerHook> Exchange<'a, A> {
     fn upstream_ended(&mut self, error: Option<io::Error>) -> Result<(), Failure> {
         match &mut self.response.phase {
             Phase::Head => {
+                let is_unseen = error.is_none() && self.upstream.stream.ended_before(self.request.sent);
                 let error = error.or_else(|| self.request.failed.take());
                 let error = error.unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into());
-                Err(Failure::BeforeResponse(error))
+                Err(Failure::BeforeResponse { error, is_unseen })
             }
             Phase::Body { reader, recode, .. } => {
                 if let Some(error) = error {

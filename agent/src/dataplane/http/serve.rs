@@ -1,13 +1,11 @@
 //! A client's connection, request by request. Phases: read a head, choose, exchange, report.
 
-use std::{io, time::Duration};
-
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::AsyncWriteExt;
 use weft_model::outcome::ResponseFlag;
 
 use super::{
     Wire,
+    answer::{answer, bad_body, close, leave, refuse_head},
     exchange::{AnswerHook, Client, Exchange, Failure, Passed},
     mirror::RequestCopy,
     record::Record,
@@ -15,25 +13,17 @@ use super::{
 use crate::{
     dataplane::{
         Shared,
-        http1::{
-            BodyLength, BodyReader, HeadError, HeaderEdits, LocalReply, Parse, Persistence, RequestEdits, RequestHead,
-            RequestParser, write_request_head,
-        },
+        http1::{BodyReader, HeadError, Parse, RequestEdits, RequestHead, RequestParser, write_request_head},
     },
     net::{relay::Relay, socket::reset_on_close},
 };
 
 /// Bytes read at once where a head is expected.
-const HEAD_READ_BYTES: usize = 16 * 1024;
+pub(super) const HEAD_READ_BYTES: usize = 16 * 1024;
 
 /// A request body that ends within this is sent in the same write as its head, and can be sent again
 /// when a reused connection turns out to be closed.
 const FIRST_FLIGHT_BYTES: usize = 16 * 1024;
-
-/// How long and how much is read from a client that was refused, so that the answer is not lost in a
-/// reset (RFC 9112 section 9.6).
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES_MAX: usize = 256 * 1024;
 
 /// Attempts on other connections when a reused one was closed by its peer meanwhile.
 const STALE_RETRIES_MAX: usize = 3;
@@ -78,10 +68,12 @@ pub trait Hop: AnswerHook {
 /// Serves a client until it leaves, breaks the protocol, or the agent drains.
 pub async fn serve<H: Hop>(mut downstream: Wire, hop: &mut H, shared: &Shared) {
     let mut parser = RequestParser::default();
+    let mut is_new = true;
     loop {
-        let head = match read_head(&mut downstream, &mut parser, shared).await {
+        let head = match read_head(&mut downstream, &mut parser, shared, is_new).await {
             Read::Head(head, bytes) => (head, bytes),
             Read::Ended => return,
+            Read::Leave => return leave(downstream).await,
             Read::Refused(error) => return refuse_head(downstream, hop, error).await,
         };
         if !hop.is_welcome() {
@@ -89,6 +81,7 @@ pub async fn serve<H: Hop>(mut downstream: Wire, hop: &mut H, shared: &Shared) {
             return;
         }
         let (head, head_bytes) = head;
+        is_new = false;
         let mut record = Record::begin(&head, head_bytes);
         let next = request(&mut downstream, hop, &head, &mut record, shared).await;
         hop.report(record);
@@ -106,11 +99,15 @@ pub async fn serve<H: Hop>(mut downstream: Wire, hop: &mut H, shared: &Shared) {
 
 enum Read {
     Head(RequestHead, usize),
+    /// The client has left, or is left without a word: it may have said something that will not be answered.
     Ended,
+    /// It has said nothing since its last answer, and is told that nothing more will be heard.
+    Leave,
     Refused(HeadError),
 }
 
-async fn read_head(downstream: &mut Wire, parser: &mut RequestParser, shared: &Shared) -> Read {
+/// Reads the next head. `is_new`: the connection has had no request, so one is certainly on its way.
+async fn read_head(downstream: &mut Wire, parser: &mut RequestParser, shared: &Shared, is_new: bool) -> Read {
     let mut drain = shared.drain.clone();
     if downstream.buffer.is_empty() {
         // Between requests: the only place where a connection may end without anybody's harm.
@@ -121,8 +118,8 @@ async fn read_head(downstream: &mut Wire, parser: &mut RequestParser, shared: &S
                     return Read::Ended;
                 }
             }
-            () = drain.begun() => return Read::Ended,
-            () = tokio::time::sleep(shared.limits.idle_timeout) => return Read::Ended,
+            () = drain.begun(), if !is_new => return Read::Leave,
+            () = tokio::time::sleep(shared.limits.idle_timeout) => return Read::Leave,
         }
     }
     let reading = async {
@@ -144,7 +141,8 @@ async fn read_head(downstream: &mut Wire, parser: &mut RequestParser, shared: &S
     tokio::time::timeout(shared.limits.head_timeout, reading).await.unwrap_or(Read::Ended)
 }
 
-enum Next {
+/// What becomes of a client's connection after a request.
+pub(super) enum Next {
     Request,
     Close,
     Reset,
@@ -169,35 +167,37 @@ async fn request<H: Hop>(
         }
         Choice::Reply(_) => (Ok(Bytes::new()), None),
     };
-    let Ok(first) = first else { return bad_body(downstream, hop, head, record).await };
+    let Ok(first) = first else { return bad_body(downstream, hop, head, record, shared).await };
     if body.is_complete()
         && let Some(whole) = copy.take()
     {
         whole.send();
     }
-    let replayable = body.is_complete() && is_idempotent(head.method());
+    let is_whole = body.is_complete();
     let client = Client {
         version: head.version(),
-        keep_alive: head.keep_alive() && !shared.drain.has_begun(),
+        keep_alive: head.keep_alive() && !shared.drain.is_retiring(),
         answer_to: head.answer_to(true),
     };
     for attempt in 0.. {
         let mut upstream = match choice {
             Choice::Forward(upstream) => upstream,
-            Choice::Reply(reply) => return answer(downstream, hop, head, record, &reply).await,
+            Choice::Reply(reply) => return answer(downstream, hop, head, record, &reply, shared).await,
         };
         let exchange = Exchange::new(downstream, &mut upstream, hop, first.clone(), body.clone(), client);
         let (failure, passed) = match exchange.copying(copy.take()).run().await {
             Ok(passed) => return finished(hop, upstream, record, &passed),
             Err(failed) => failed,
         };
-        let stale = upstream.reused && matches!(failure, Failure::BeforeResponse(_));
-        if stale && replayable && attempt < STALE_RETRIES_MAX {
+        let is_harmless = |is_unseen| is_unseen || is_idempotent(head.method());
+        let is_stale =
+            upstream.reused && matches!(failure, Failure::BeforeResponse { is_unseen, .. } if is_harmless(is_unseen));
+        if is_stale && is_whole && attempt < STALE_RETRIES_MAX {
             choice = hop.choose_again(record).await;
             continue;
         }
         record.add(&passed);
-        return failed(downstream, hop, head, record, failure).await;
+        return failed(downstream, hop, head, record, failure, shared).await;
     }
     Next::Close
 }
@@ -249,6 +249,7 @@ async fn failed<H: Hop>(
     head: &RequestHead,
     record: &mut Record,
     failure: Failure,
+    shared: &Shared,
 ) -> Next {
     match failure {
         Failure::Downstream(None) => {
@@ -260,26 +261,26 @@ async fn failed<H: Hop>(
             record.flags.push(ResponseFlag::DownstreamProtocolError);
             record.details = format!("http1.{}", error.detail());
             let reply = Reply { status: error.status(), body: String::new() };
-            answer(downstream, hop, head, record, &reply).await
+            answer(downstream, hop, head, record, &reply, shared).await
         }
         Failure::Downstream(Some(error)) => {
             record.flags.push(ResponseFlag::DownstreamProtocolError);
             record.details = format!("http1.{}", error.detail());
             Next::Reset
         }
-        Failure::BeforeResponse(error) => {
+        Failure::BeforeResponse { error, .. } => {
             record.flags.push(ResponseFlag::UpstreamConnectionTermination);
             record.details = "upstream_reset_before_response_started{connection_termination}".to_owned();
             record.upstream_failure = error.to_string();
             let body =
                 "upstream connect error or disconnect/reset before headers. reset reason: connection termination";
-            answer(downstream, hop, head, record, &Reply { status: 503, body: body.to_owned() }).await
+            answer(downstream, hop, head, record, &Reply { status: 503, body: body.to_owned() }, shared).await
         }
         Failure::BadResponse(error) => {
             record.flags.push(ResponseFlag::UpstreamProtocolError);
             record.details = format!("upstream_reset_before_response_started{{protocol_error,{}}}", error.detail());
             let body = "upstream connect error or disconnect/reset before headers. reset reason: protocol error";
-            answer(downstream, hop, head, record, &Reply { status: 502, body: body.to_owned() }).await
+            answer(downstream, hop, head, record, &Reply { status: 502, body: body.to_owned() }, shared).await
         }
         Failure::MidResponse(error) => {
             record.flags.push(ResponseFlag::UpstreamConnectionTermination);
@@ -289,89 +290,6 @@ async fn failed<H: Hop>(
             Next::Reset
         }
     }
-}
-
-/// Answers a request here. The connection goes on when all of the request's body is here already.
-async fn answer<H: Hop>(
-    downstream: &mut Wire,
-    hop: &H,
-    head: &RequestHead,
-    record: &mut Record,
-    reply: &Reply,
-) -> Next {
-    record.add_reply(reply.status, reply.body.len());
-    let mut body = BodyReader::new(head.body());
-    let whole = match body.advance(&downstream.buffer) {
-        Ok(progress) if progress.complete => {
-            downstream.buffer.advance(progress.taken);
-            true
-        }
-        _ => false,
-    };
-    let keep = whole && head.keep_alive() && head.body() != BodyLength::Tunnel;
-    let persistence = Persistence::for_client(head.version(), keep);
-    let sent = write_reply(downstream, hop, reply, persistence, head.method() == "HEAD").await;
-    match sent {
-        Ok(()) if keep => Next::Request,
-        Ok(()) => Next::Close,
-        Err(_gone) => Next::Reset,
-    }
-}
-
-async fn bad_body<H: Hop>(downstream: &mut Wire, hop: &H, head: &RequestHead, record: &mut Record) -> Next {
-    record.flags.push(ResponseFlag::DownstreamProtocolError);
-    "http1.codec_error".clone_into(&mut record.details);
-    answer(downstream, hop, head, record, &Reply { status: 400, body: String::new() }).await
-}
-
-async fn refuse_head<H: Hop>(mut downstream: Wire, hop: &mut H, error: HeadError) {
-    let mut record = Record::refused(error);
-    let reply = Reply { status: error.status(), body: String::new() };
-    record.add_reply(reply.status, 0);
-    let sent = write_reply(&mut downstream, hop, &reply, Persistence::Close, false).await;
-    hop.report(record);
-    if sent.is_ok() {
-        close(downstream).await;
-    }
-}
-
-async fn write_reply<H: Hop>(
-    downstream: &mut Wire,
-    hop: &H,
-    reply: &Reply,
-    persistence: Persistence,
-    is_head: bool,
-) -> io::Result<()> {
-    let mut headers = HeaderEdits::default();
-    let date = super::super::http_date::now();
-    // Our own names and values are valid.
-    let _ = headers.set("date", date);
-    let _ = headers.set("server", hop.server_name());
-    let reply =
-        LocalReply { status: reply.status, body: reply.body.as_bytes(), headers: &headers, persistence, is_head };
-    let mut out = Vec::new();
-    reply.write(&mut out);
-    downstream.stream.write_all(&out).await?;
-    downstream.stream.flush().await
-}
-
-/// Ends a connection whose client may still be sending: says so, then reads for a moment, since
-/// closing with unread bytes would reset the connection and destroy the answer on its way.
-async fn close(mut downstream: Wire) {
-    if downstream.stream.shutdown().await.is_err() {
-        return;
-    }
-    let draining = async {
-        let mut seen = 0;
-        while seen < LINGER_BYTES_MAX {
-            downstream.buffer.clear();
-            match downstream.fill(HEAD_READ_BYTES).await {
-                Ok(read @ 1..) => seen += read,
-                _ => return,
-            }
-        }
-    };
-    let _ = tokio::time::timeout(LINGER, draining).await;
 }
 
 /// The rest of both connections belongs to another protocol, for as long as it is allowed.

@@ -8,6 +8,7 @@ fn pod(name: &str, address: &str) -> Leftover {
     Leftover {
         netns: format!("/run/netns/weft-test-never-made-{name}").into(),
         addresses: vec![address.parse().unwrap()],
+        kept_settings: Vec::new(),
     }
 }
 
@@ -19,6 +20,14 @@ fn a_list_is_read_as_it_was_written() {
     assert_eq!(read(&file).unwrap(), [], "no file, no pods");
     write(&file, &[pod("a", "10.1.0.1"), pod("b", "fd00::1")]).unwrap();
     assert_eq!(read(&file).unwrap(), [pod("a", "10.1.0.1"), pod("b", "fd00::1")]);
+}
+
+#[test]
+fn a_list_of_an_earlier_version_keeps_no_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = path(folder.path(), "node-a");
+    std::fs::write(&file, r#"[{"netns": "/run/netns/weft-test-never-made-a", "addresses": ["10.1.0.1"]}]"#).unwrap();
+    assert_eq!(read(&file).unwrap(), [pod("a", "10.1.0.1")]);
 }
 
 #[test]
@@ -52,7 +61,11 @@ fn what_an_earlier_agent_left_stays_listed_until_it_is_undone() {
     let folder = tempfile::tempdir().unwrap();
     let file = path(folder.path(), "node-a");
     // A file is no namespace: removing from it fails, as from one that cannot be entered.
-    let stuck = Leftover { netns: folder.path().join("stuck"), addresses: Vec::new() };
+    let stuck = Leftover {
+        netns: folder.path().join("stuck"),
+        addresses: Vec::new(),
+        kept_settings: vec!["ipv4/fwmark_reflect".to_owned()],
+    };
     std::fs::write(&stuck.netns, "").unwrap();
     write(&file, &[pod("gone", "10.1.0.9"), stuck.clone()]).unwrap();
     let mut list = Leftovers::open(file.clone());

@@ -88,3 +88,11 @@ fn loopback_other_protocols_excluded_ports_and_the_stats_port_pass() {
     assert_eq!(lookup_verdict(&LookupFacts { excluded: true, ..syn() }), LookupVerdict::Pass);
     assert_eq!(lookup_verdict(&LookupFacts { local_port: 15020, ..syn() }), LookupVerdict::Pass);
 }
+
+#[test]
+fn the_kubelet_reaches_the_application_and_only_from_outside() {
+    let noted = ExemptKind::Kubelet as u32;
+    assert_eq!(lookup_verdict(&LookupFacts { noted, ..syn() }), LookupVerdict::Pass);
+    let inside = LookupFacts { noted, ingress_ifindex: LOOPBACK_IFINDEX, ..syn() };
+    assert_eq!(lookup_verdict(&inside), LookupVerdict::Steer(Direction::Outbound));
+}

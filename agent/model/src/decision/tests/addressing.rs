@@ -186,3 +186,25 @@ fn a_pod_may_call_its_own_service() {
     let decided = forward(ask(&snapshot, "10.96.0.1:5000", "sentences", &[], &mut Dice::new(1)));
     assert_eq!(decided.address, socket("10.0.0.1:5000"), "K12: hairpin");
 }
+
+#[test]
+fn a_service_of_two_families_leads_where_its_client_dialled() {
+    let mut world = sentences();
+    for (pod, address) in [("name-v1", "fd00::1"), ("name-v2", "fd00::2")] {
+        world.pod_mut(pod).addresses.push(ip(address));
+    }
+    let name = world.services.iter_mut().find(|(service, _)| &*service.name.name == "name").expect("name");
+    name.0.vips.push(ip("fd96::3"));
+    let v4_only = world.services.iter_mut().find(|(service, _)| &*service.name.name == "age").expect("age");
+    v4_only.0.vips.push(ip("fd96::2"));
+    let snapshot = world.snapshot();
+    let mut dice = Dice::new(3);
+    let mut seen = |destination: &str, host: &str| -> std::collections::BTreeSet<String> {
+        let one = |_| forward(ask(&snapshot, destination, host, &[], &mut dice)).address.ip().to_string();
+        (0..20).map(one).collect()
+    };
+    assert_eq!(seen(NAME, "name"), ["10.0.1.1", "10.0.1.2"].map(str::to_owned).into());
+    assert_eq!(seen("[fd96::3]:5000", "name"), ["fd00::1", "fd00::2"].map(str::to_owned).into());
+    // Where there is none of that family, any is better than none.
+    assert_eq!(seen("[fd96::2]:5000", "age"), ["10.0.0.2"].map(str::to_owned).into());
+}

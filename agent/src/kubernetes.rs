@@ -5,22 +5,16 @@
 
 pub mod conditions;
 mod failure;
+mod multiplexed;
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 pub use failure::{failure, is_absent, is_passing};
-use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client as HttpClient, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Client, Config,
-    client::{Body, ConfigExt},
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
-use tower::{BoxError, ServiceBuilder};
 
 /// Namespace of weft's own objects, and Istio's root namespace: tools look for a control plane there.
 pub const SYSTEM_NAMESPACE: &str = "istio-system";
@@ -30,13 +24,6 @@ pub const MESH_CONFIG_MAP: &str = "istio";
 
 /// Who weft is in `metadata.managedFields`.
 pub const FIELD_MANAGER: &str = "weft";
-
-/// How long a connection for watches may take to be made.
-const CONNECT: Duration = Duration::from_secs(10);
-
-/// A connection for watches is asked so often whether it is alive, and given up when it does not answer in time.
-const PING: Duration = Duration::from_secs(15);
-const PONG: Duration = Duration::from_secs(10);
 
 /// The kubelet's name for a pod. It knows a static pod by another uid than the pod's mirror object has, which says so.
 pub fn kubelet_uid(pod: &Pod) -> Option<&str> {
@@ -92,7 +79,7 @@ impl ApiServer {
         if config.proxy_url.is_some() {
             return self.client().await;
         }
-        multiplexing(&config).map_err(|error| ConnectError::Client(Box::new(error)))
+        multiplexed::client(&config).map_err(|error| ConnectError::Client(Box::new(error)))
     }
 
     async fn config(&self) -> Result<Config, ConnectError> {
@@ -108,32 +95,4 @@ impl ApiServer {
         let kubeconfig = Kubeconfig::read_from(path).map_err(failed)?;
         Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(failed)
     }
-}
-
-fn multiplexing(config: &Config) -> Result<Client, kube::Error> {
-    // Two crates of cryptography are built in: somebody has to choose. Who did so before chose the same.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_connect_timeout(Some(CONNECT));
-    let mut tls = HttpsConnectorBuilder::new().with_tls_config(config.rustls_client_config()?).https_or_http();
-    if let Some(name) = &config.tls_server_name
-        && let Ok(name) = name.clone().try_into()
-    {
-        tls = tls.with_server_name_resolver(FixedServerNameResolver::new(name));
-    }
-    let http = HttpClient::builder(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .pool_timer(TokioTimer::new())
-        .http2_keep_alive_interval(PING)
-        .http2_keep_alive_timeout(PONG)
-        .http2_keep_alive_while_idle(true)
-        .build::<_, Body>(tls.enable_http1().enable_http2().wrap_connector(tcp));
-    let service = ServiceBuilder::new()
-        .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer()?)
-        .layer(config.extra_headers_layer()?)
-        .map_err(BoxError::from)
-        .service(http);
-    Ok(Client::new(service, config.default_namespace.clone()))
 }

@@ -13,17 +13,15 @@ use crate::{
     kubernetes::{MESH_CONFIG_MAP, SYSTEM_NAMESPACE},
 };
 
-/// What the agent's service account needs, group and resources; of each `get`, `list` and `watch`, nothing more.
-/// ConfigMaps only in [`SYSTEM_NAMESPACE`]. `/apis` and `/readyz` are open to every service account
+/// What the agent's service account needs to follow a cluster, by group and resources; of each `get`, `list` and `watch`.
+/// Of ConfigMaps only [`MESH_CONFIG_MAP`] in [`SYSTEM_NAMESPACE`]. Other mesh kinds are watched where that is allowed,
+/// to tell their authors what is not enforced. `/apis` and `/readyz` are open to every service account
 /// (`system:discovery`, `system:public-info-viewer`).
 pub const RIGHTS: &[(&str, &[&str])] = &[
     ("", &["configmaps", "namespaces", "nodes", "pods", "services"]),
     ("discovery.k8s.io", &["endpointslices"]),
-    ("extensions.istio.io", &["*"]),
-    ("gateway.networking.k8s.io", &["*"]),
-    ("networking.istio.io", &["*"]),
-    ("security.istio.io", &["*"]),
-    ("telemetry.istio.io", &["*"]),
+    ("networking.istio.io", &["destinationrules", "virtualservices"]),
+    ("security.istio.io", &["authorizationpolicies", "peerauthentications"]),
 ];
 
 /// Objects in one page of a list.

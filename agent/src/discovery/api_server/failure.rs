@@ -1,8 +1,10 @@
 //! Why something asked of the API server failed, and what follows from it.
 
-use std::{error::Error, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
 use kube::core::Status;
+
+use crate::kubernetes::failure;
 
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +47,11 @@ impl Failure {
         matches!(self, Self::Refused { code: 401, .. })
     }
 
+    /// The server answered, and said no.
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
     /// We are known, and may not.
     pub fn is_forbidden(&self) -> bool {
         matches!(self, Self::Refused { code: 403, .. })
@@ -82,23 +89,7 @@ impl From<kube::Error> for Failure {
             kube::Error::Api(status) => (&**status).into(),
             kube::Error::SerdeError(source) => Self::Unreadable(source.to_string()),
             kube::Error::FromUtf8(source) => Self::Unreadable(source.to_string()),
-            _ => Self::Unreachable(chain(&error)),
+            _ => Self::Unreachable(failure(&error)),
         }
     }
-}
-
-/// The error with its causes, each said once.
-fn chain(error: &dyn Error) -> String {
-    let mut text = String::new();
-    let mut next = Some(error);
-    while let Some(cause) = next {
-        let words = cause.to_string();
-        // Errors often end with the words of their cause.
-        if !text.ends_with(&words) {
-            let separator = if text.is_empty() { "" } else { ": " };
-            text = format!("{text}{separator}{words}");
-        }
-        next = cause.source();
-    }
-    text
 }

@@ -38,6 +38,10 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// A watch that ends sooner has not gone well, even if nobody said so.
 const TOO_SHORT: Duration = Duration::from_secs(1);
 
+/// How long a kind that is only warned about is left alone when the server refuses it: the right to read it is not
+/// needed.
+const RELUCTANCE: Duration = Duration::from_secs(300);
+
 /// Set on the bookmark behind the last object that was there when a watch began.
 const LIST_END: &str = "k8s.io/initial-events-end";
 
@@ -115,10 +119,13 @@ impl Watch {
                 self.clients.renew().await;
             }
             tracing::debug!(kind = %self.resource.id(), %failure, "watch failed");
-            if self.say(Event::Failed(failure)).await.is_err() {
+            if self.say(Event::Failed(failure.clone())).await.is_err() {
                 return;
             }
-            tokio::time::sleep(state.retry.next(fastrand::f64())).await;
+            let pause = state.retry.next(fastrand::f64());
+            // Nobody misses what is only warned about.
+            let is_left_alone = failure.is_refused() && !self.resource.is_needed();
+            tokio::time::sleep(if is_left_alone { RELUCTANCE } else { pause }).await;
         }
     }
 

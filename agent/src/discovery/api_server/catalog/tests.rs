@@ -74,10 +74,31 @@ fn requests_ask_for_no_more_than_is_used() {
 
 #[test]
 fn the_rights_are_those_of_all_requests() {
-    let mesh = wanted().into_iter().map(|id| (id.group, "*".into()));
-    let own = core().into_iter().map(|one| (one.group, one.plural));
+    let own = core().into_iter().map(|one| (one.group, one.plural.to_string()));
+    let plural = |id: &Id| format!("{}s", id.kind.to_lowercase()).replace("ys", "ies");
+    let mesh = wanted().into_iter().map(|id| (id.group.clone(), plural(&id)));
     for (group, plural) in own.chain(mesh) {
         let granted = RIGHTS.iter().any(|(of, plurals)| **of == *group && plurals.contains(&&*plural));
         assert!(granted, "{group} {plural}");
+    }
+}
+
+#[test]
+fn the_manifest_grants_the_rights() {
+    let text = include_str!("../../../../../deploy/kustomize/agent.yaml");
+    let manifests = crate::discovery::document::split(text);
+    let manifests = manifests.iter().map(|one| serde_yaml_ng::from_str::<serde_json::Value>(one.text).unwrap());
+    let rules: Vec<serde_json::Value> =
+        manifests.filter_map(|one| one["rules"].as_array().cloned()).flatten().collect();
+    let holds = |rule: &serde_json::Value, list: &str, what: &str| {
+        rule[list].as_array().is_some_and(|all| all.iter().any(|one| one == what))
+    };
+    for (group, plurals) in RIGHTS {
+        for (plural, verb) in plurals.iter().flat_map(|plural| ["get", "list", "watch"].map(|verb| (plural, verb))) {
+            let grants = |rule: &serde_json::Value| {
+                holds(rule, "apiGroups", group) && holds(rule, "resources", plural) && holds(rule, "verbs", verb)
+            };
+            assert!(rules.iter().any(grants), "{verb} {plural} of {group:?}");
+        }
     }
 }

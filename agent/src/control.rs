@@ -8,8 +8,8 @@
 //!
 //! Replicas are equal; one of them leads ([`leader`]) and does what only one may do: the change of the root, the roots in
 //! every namespace, the roots in the webhooks' configurations, the status of objects ([`status`], read with discovery's own
-//! code, so that nobody hears "accepted" about what agents refuse), what running pods are told ([`marks`]). Traffic needs none of this: agents keep their certificates
-//! and ask again until somebody answers.
+//! code, so that nobody hears "accepted" about what agents refuse), and what running pods are told ([`marks`]). Traffic
+//! needs none of this: agents keep their certificates and ask again until somebody answers.
 
 pub mod accounts;
 mod backoff;

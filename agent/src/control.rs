@@ -8,8 +8,8 @@
 //!
 //! Replicas are equal; one of them leads ([`leader`]) and does what only one may do: the change of the root, the roots in
 //! every namespace, the roots in the webhooks' configurations, the status of objects ([`status`], read with discovery's own
-//! code, so that nobody hears "accepted" about what agents refuse). Traffic needs none of this: agents keep their certificates
-//! and ask again until somebody answers.
+//! code, so that nobody hears "accepted" about what agents refuse), and what running pods are told ([`marks`]). Traffic
+//! needs none of this: agents keep their certificates and ask again until somebody answers.
 
 pub mod accounts;
 mod backoff;
@@ -222,7 +222,8 @@ impl Parts {
                     rotate.run(authority.clone()),
                     namespaces::run(client.clone(), authority.clone()),
                     ca_bundle::run(client.clone(), authority.clone()),
-                    status::run(client.clone(), world),
+                    status::run(client.clone(), world.clone()),
+                    marks::run(client.clone(), Arc::new(ApiNamespaces(client.clone())), world),
                 );
             }
         };

@@ -2,12 +2,15 @@
 //!
 //! The webhook refuses by it, the status writer reports it.
 
+use std::sync::Arc;
+
 use kube::core::DynamicObject;
 
 use crate::discovery::{
     Problem,
+    api_server::PLACE,
     objects::Content,
-    parse::{self, Settings},
+    parse::{self, Origin, Settings},
 };
 
 /// What reading found out.
@@ -21,6 +24,11 @@ pub struct Judged {
     pub content: Option<Content>,
 }
 
+/// How objects of an API server are read.
+pub fn settings(cluster_domain: &Arc<str>) -> Settings {
+    Settings { cluster_domain: cluster_domain.clone(), origin: Origin::ApiServer, ..Settings::default() }
+}
+
 /// Reads an object of any kind of Istio's.
 pub fn judge(object: &DynamicObject, settings: &Settings) -> Judged {
     let mut object = object.clone();
@@ -30,12 +38,11 @@ pub fn judge(object: &DynamicObject, settings: &Settings) -> Judged {
         // The API server has not chosen the rest of the name yet.
         object.metadata.name = Some(format!("{prefix}x"));
     }
-    let text = match serde_json::to_string(&object) {
-        Ok(text) => text,
+    let value = match serde_yaml_ng::to_value(&object) {
+        Ok(value) => value,
         Err(error) => return Judged { errors: vec![unreadable(&error.to_string())], ..Judged::default() },
     };
-    // JSON is YAML.
-    let read = parse::parse("", &text, settings);
+    let read = parse::object(&PLACE.into(), value, settings);
     let mut judged = Judged {
         errors: read.errors.into_iter().map(|(_, problem)| problem).collect(),
         warnings: read.warnings,
@@ -65,7 +72,7 @@ pub fn line(problem: &Problem) -> String {
 
 fn unreadable(why: &str) -> Problem {
     Problem {
-        file: "".into(),
+        file: PLACE.into(),
         line: None,
         object: None,
         field: None,

@@ -2,7 +2,7 @@ use super::*;
 
 fn judged(text: &str) -> Judged {
     let object: DynamicObject = serde_yaml_ng::from_str(text).unwrap();
-    judge(&object, &Settings::default())
+    judge(&object, &settings(&"cluster.local".into()))
 }
 
 const HEAD: &str = "apiVersion: networking.istio.io/v1beta1\nkind: VirtualService\n";

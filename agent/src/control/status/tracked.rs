@@ -9,10 +9,10 @@ use kube::{core::DynamicObject, runtime::watcher::Event};
 use super::conditions::{self, Facts};
 use crate::{
     control::{
-        judgement::{Judged, judge},
+        judgement::{self, Judged, judge},
         references::References,
     },
-    discovery::{objects::status::IstioStatus, parse::Settings},
+    discovery::objects::status::IstioStatus,
 };
 
 /// Kind (by its position in the list of kinds), namespace, name.
@@ -67,7 +67,7 @@ fn key(kind: usize, object: &DynamicObject) -> Key {
 
 impl Tracked {
     fn new(object: &DynamicObject, cluster_domain: &Arc<str>, listing: u64) -> Self {
-        let settings = Settings { cluster_domain: cluster_domain.clone(), ..Settings::default() };
+        let settings = judgement::settings(cluster_domain);
         let meta = ObjectMeta { managed_fields: None, ..object.metadata.clone() };
         Self { meta, judged: judge(object, &settings), status: status_of(object), listing }
     }

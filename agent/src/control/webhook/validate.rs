@@ -14,7 +14,7 @@ use crate::{
         judgement::{self, Judged, judge},
         references::{Missing, References},
     },
-    discovery::{objects::Content, parse::Settings},
+    discovery::objects::Content,
 };
 
 /// Warnings that are sent; the API server cuts off what is longer than 4096 bytes in all.
@@ -37,7 +37,7 @@ pub struct Question<'a> {
 impl<'a> Question<'a> {
     /// Reads the object, with the mesh's settings.
     pub fn new(request: &'a AdmissionRequest<DynamicObject>, snapshot: &Snapshot) -> Self {
-        let settings = Settings { cluster_domain: snapshot.mesh.cluster_domain.clone(), ..Settings::default() };
+        let settings = judgement::settings(&snapshot.mesh.cluster_domain);
         let object = request.object.as_ref().filter(|object| !is_settled(request, object));
         Self { request, judged: object.map(|object| judge(object, &settings)) }
     }

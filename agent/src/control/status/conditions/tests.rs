@@ -5,9 +5,9 @@ use weft_model::{
 };
 
 use super::*;
-use crate::{
-    control::{judgement::judge, references::References},
-    discovery::parse::Settings,
+use crate::control::{
+    judgement::{judge, settings},
+    references::References,
 };
 
 fn snapshot() -> Snapshot {
@@ -21,7 +21,7 @@ fn snapshot() -> Snapshot {
 /// The status of an object of version 3 of its specification.
 fn status_of(text: &str, before: &IstioStatus, now: &str) -> IstioStatus {
     let object: DynamicObject = serde_yaml_ng::from_str(text).unwrap();
-    let judged = judge(&object, &Settings::default());
+    let judged = judge(&object, &settings(&"cluster.local".into()));
     let snapshot = snapshot();
     let missing =
         judged.content.as_ref().map(|content| References::new(&snapshot).missing(content)).unwrap_or_default();

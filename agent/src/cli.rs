@@ -10,7 +10,6 @@ mod ca;
 mod check;
 mod cleanup;
 mod client;
-mod cluster;
 mod cni;
 mod config;
 mod control;

@@ -376,9 +376,9 @@ impl Managed {
         let (stopped_here, stopped) = oneshot::channel();
         let (end, end_here) = oneshot::channel();
         let orders = Orders { stop: stop_here, stopped: stopped_here, end: end_here };
-        let thread = std::thread::Builder::new().name("weft-capture".to_owned()).spawn(move || {
-            runtime.block_on(async move { Manager::new(parts).run(snapshot, orders, keep).await })
-        })?;
+        let thread = std::thread::Builder::new()
+            .name("weft-capture".to_owned())
+            .spawn(move || runtime.block_on(async move { Manager::new(parts).run(snapshot, orders, keep).await }))?;
         Ok(Self { stop, stopped, end, thread })
     }
 }

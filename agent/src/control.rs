@@ -216,6 +216,7 @@ impl Parts {
             };
             let leads = Leads::new(self.metrics.clone());
             let (client, authority, world) = (client.clone(), self.authority.clone(), self.world.clone());
+            let labels = Arc::new(ApiNamespaces(client.clone()));
             async move {
                 let _leads = leads;
                 tokio::join!(
@@ -223,7 +224,7 @@ impl Parts {
                     namespaces::run(client.clone(), authority.clone()),
                     ca_bundle::run(client.clone(), authority.clone()),
                     status::run(client.clone(), world.clone()),
-                    marks::run(client.clone(), Arc::new(ApiNamespaces(client.clone())), world),
+                    marks::run(client.clone(), labels, world),
                 );
             }
         };

@@ -79,7 +79,8 @@ fn it_lives_outside_of_what_its_agent_would_be_killed_with() -> Result<()> {
     let socket = cluster.dir().join("state/a.keeper");
     assert_eq!(fs::metadata(&socket)?.permissions().mode() & 0o777, 0o600);
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let memory: Vec<&str> = status.lines().filter(|line| line.starts_with("Rss") || line.starts_with("VmRSS")).collect();
+    let memory: Vec<&str> =
+        status.lines().filter(|line| line.starts_with("Rss") || line.starts_with("VmRSS")).collect();
     println!("memory of a keeper: {memory:?}, {} descriptors", descriptors(pid)?);
     Ok(())
 }
@@ -88,8 +89,10 @@ fn it_lives_outside_of_what_its_agent_would_be_killed_with() -> Result<()> {
 fn in_a_container(cluster: &Cluster, cgroup: &Path) -> Result<PathBuf> {
     let path = cluster.dir().join("contained");
     let weft = std::env::var("WEFT_BIN").context("WEFT_BIN names the agent's binary")?;
-    let script =
-        format!("#!/bin/sh\necho $$ > {}/cgroup.procs\nexec unshare --mount --propagation slave --uts --ipc {weft} \"$@\"\n", cgroup.display());
+    let script = format!(
+        "#!/bin/sh\necho $$ > {}/cgroup.procs\nexec unshare --mount --propagation slave --uts --ipc {weft} \"$@\"\n",
+        cgroup.display()
+    );
     fs::write(&path, script)?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
     Ok(path)

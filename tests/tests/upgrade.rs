@@ -112,7 +112,13 @@ fn all_fine(what: &str, outcomes: &[Outcome], expected: &str, excused: impl Fn(I
             Err(failure) => wrong.push(failure.to_string()),
         }
     }
-    ensure!(wrong.is_empty(), "{what}: {} of {} went wrong: {:?}", wrong.len(), outcomes.len(), &wrong[..wrong.len().min(5)]);
+    ensure!(
+        wrong.is_empty(),
+        "{what}: {} of {} went wrong: {:?}",
+        wrong.len(),
+        outcomes.len(),
+        &wrong[..wrong.len().min(5)]
+    );
     Ok(())
 }
 
@@ -254,7 +260,10 @@ fn what_begins_while_an_agent_is_dead_waits_for_the_next_one() -> Result<()> {
         world.agent(node)?.ready(PATIENCE)?;
         std::thread::sleep(AROUND);
         let count = finish(loads, |begun| begun <= killed).with_context(|| format!("node {node}"))?;
-        println!("{count} requests around the death of {node}'s agent, which was ready again after {:?}", killed.elapsed());
+        println!(
+            "{count} requests around the death of {node}'s agent, which was ready again after {:?}",
+            killed.elapsed()
+        );
     }
     Ok(())
 }

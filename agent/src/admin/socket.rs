@@ -140,7 +140,8 @@ impl SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if self.is_ours()
-            && let Err(error) = fs::remove_file(&self.path) {
+            && let Err(error) = fs::remove_file(&self.path)
+        {
             tracing::warn!(path = %self.path.display(), %error, "cannot remove the agent's socket");
         }
     }

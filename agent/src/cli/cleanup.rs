@@ -132,8 +132,7 @@ fn claim(state_dir: &Path, node: &str, force: bool) -> anyhow::Result<Option<Own
 /// Nodes whose agents left a socket or a list of pods.
 fn nodes(state_dir: &Path) -> BTreeSet<String> {
     const SUFFIXES: [&str; 5] = [SOCKET_SUFFIX, leftovers::SUFFIX, LOCK_SUFFIX, DESK_SUFFIX, KEEPER_SUFFIX];
-    let of_state =
-        |name: &String| SUFFIXES.iter().find_map(|suffix| Some(name.strip_suffix(suffix)?.to_owned()));
+    let of_state = |name: &String| SUFFIXES.iter().find_map(|suffix| Some(name.strip_suffix(suffix)?.to_owned()));
     names(state_dir).iter().filter_map(of_state).collect()
 }
 

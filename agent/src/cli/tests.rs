@@ -434,7 +434,11 @@ fn cleanup_removes_what_a_killed_agent_left() {
     let socket = socket_path(folder.path(), "node-a");
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
     let list = leftovers::path(folder.path(), "node-a");
-    let gone = leftovers::Leftover { netns: "/run/netns/weft-test-never-made".into(), addresses: Vec::new(), kept_settings: Vec::new() };
+    let gone = leftovers::Leftover {
+        netns: "/run/netns/weft-test-never-made".into(),
+        addresses: Vec::new(),
+        kept_settings: Vec::new(),
+    };
     leftovers::write(&list, &[gone]).unwrap();
     std::fs::write(folder.path().join("notes.txt"), "").unwrap();
     let report = cleanup::clean(&cleaning(folder.path(), false)).unwrap();
@@ -451,7 +455,11 @@ fn cleanup_keeps_the_list_of_what_it_could_not_undo() {
     let list = leftovers::path(folder.path(), "node-a");
     let not_a_namespace = folder.path().join("file");
     std::fs::write(&not_a_namespace, "").unwrap();
-    leftovers::write(&list, &[leftovers::Leftover { netns: not_a_namespace, addresses: Vec::new(), kept_settings: Vec::new() }]).unwrap();
+    leftovers::write(
+        &list,
+        &[leftovers::Leftover { netns: not_a_namespace, addresses: Vec::new(), kept_settings: Vec::new() }],
+    )
+    .unwrap();
     let report = cleanup::clean(&cleaning(folder.path(), false)).unwrap();
     assert_eq!(report.failed.len(), 1, "{report:?}");
     assert!(list.exists());

@@ -18,12 +18,11 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
-use super::{backoff::WatchBackoff, ca::authority::Following};
-
-/// Configuration of the webhook that annotates pods.
-pub const INJECTOR: &str = "weft-injector";
-/// Configuration of the webhook that checks Istio's objects.
-pub const VALIDATOR: &str = "weft-validator";
+use super::{
+    backoff::WatchBackoff,
+    ca::authority::Following,
+    webhook::{MUTATING_CONFIGURATION, VALIDATING_CONFIGURATION},
+};
 
 /// Who owns the field, apart from who installed the rest.
 const OWNER: &str = "weft-control";
@@ -52,8 +51,9 @@ impl Configuration for ValidatingWebhookConfiguration {
 
 /// Keeps both configurations right for as long as it is polled.
 pub async fn run(client: Client, authority: Following) {
-    let injector = keep::<MutatingWebhookConfiguration>(Api::all(client.clone()), INJECTOR, authority.clone());
-    let validator = keep::<ValidatingWebhookConfiguration>(Api::all(client), VALIDATOR, authority);
+    let injector =
+        keep::<MutatingWebhookConfiguration>(Api::all(client.clone()), MUTATING_CONFIGURATION, authority.clone());
+    let validator = keep::<ValidatingWebhookConfiguration>(Api::all(client), VALIDATING_CONFIGURATION, authority);
     tokio::join!(injector, validator);
 }
 

@@ -74,10 +74,7 @@ impl Kubelets {
         }
         self.known = now;
         let counts = maps.probe_count.get(&0, 0);
-        Recognised {
-            pid: self.known.keys().next().copied(),
-            probes: counts.map_or(0, |counts| counts.iter().sum()),
-        }
+        Recognised { pid: self.known.keys().next().copied(), probes: counts.map_or(0, |counts| counts.iter().sum()) }
     }
 
     /// Tells the hook how the host reaches a captured pod.

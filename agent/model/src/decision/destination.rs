@@ -105,12 +105,7 @@ impl Outbound<'_> {
 }
 
 /// Endpoints of the family that the client has dialled come first: the other one may lead nowhere from its node.
-fn pick<'p>(
-    pool: &'p Pool,
-    dialled: IpAddr,
-    load_balancer: LoadBalancer,
-    draw: &mut dyn Draw,
-) -> Option<&'p Upstream> {
+fn pick<'p>(pool: &'p Pool, dialled: IpAddr, load_balancer: LoadBalancer, draw: &mut dyn Draw) -> Option<&'p Upstream> {
     // Upstreams are sorted by address, and all IPv4 addresses come before all IPv6 ones.
     let (v4, v6) = pool.upstreams.split_at(pool.upstreams.partition_point(|upstream| upstream.address.is_ipv4()));
     let (same, other) = if dialled.is_ipv4() { (v4, v6) } else { (v6, v4) };

@@ -22,7 +22,9 @@ pub(in crate::cli) fn render(status: &Status) -> String {
 fn keeper(status: &Status) -> Vec<String> {
     match &status.keeper {
         Keeper::Absent { reason } => {
-            vec![format!("no keeper: while no agent runs, connections of pods are refused instead of waiting: {reason}")]
+            vec![format!(
+                "no keeper: while no agent runs, connections of pods are refused instead of waiting: {reason}"
+            )]
         }
         Keeper::Off | Keeper::Holding => Vec::new(),
     }

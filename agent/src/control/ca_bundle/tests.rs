@@ -19,7 +19,7 @@ fn configuration(bundles: &[Option<&str>]) -> ValidatingWebhookConfiguration {
     let written = json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingWebhookConfiguration",
-        "metadata": { "name": VALIDATOR },
+        "metadata": { "name": VALIDATING_CONFIGURATION },
         "webhooks": webhooks,
     });
     serde_json::from_value(written).unwrap()
@@ -35,7 +35,7 @@ fn the_bundle_alone_is_applied_to_every_webhook() {
         json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "ValidatingWebhookConfiguration",
-            "metadata": { "name": VALIDATOR },
+            "metadata": { "name": VALIDATING_CONFIGURATION },
             "webhooks": [hook(0), hook(1), hook(2)],
         })
     );

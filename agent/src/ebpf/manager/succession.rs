@@ -4,11 +4,7 @@ use std::time::Instant;
 
 use weft_model::workload::Named;
 
-use super::{
-    super::probe,
-    CaptureState, Manager, StatsListener,
-    tenure::Event,
-};
+use super::{super::probe, CaptureState, Manager, StatsListener, tenure::Event};
 use crate::handover::ownership::Word;
 
 impl Manager {

@@ -59,12 +59,7 @@ pub enum Event {
 
 impl Tenure {
     /// Of an agent that has just become the owner. To be made inside the runtime that waits for [`Self::next`].
-    pub fn begin(
-        lock: PathBuf,
-        desk_path: PathBuf,
-        ownership: Ownership,
-        predecessor: Option<Predecessor>,
-    ) -> Self {
+    pub fn begin(lock: PathBuf, desk_path: PathBuf, ownership: Ownership, predecessor: Option<Predecessor>) -> Self {
         let role = Role::Owner(Owner::begin(&desk_path, ownership, predecessor));
         Self { lock, desk_path, role }
     }

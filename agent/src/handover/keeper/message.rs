@@ -89,9 +89,7 @@ impl Ask {
     /// As a record.
     pub fn encode(&self) -> [u8; BYTES] {
         match *self {
-            Self::Hello { patience } => {
-                encode(HELLO, 0, 0, u64::try_from(patience.as_millis()).unwrap_or(u64::MAX), 0)
-            }
+            Self::Hello { patience } => encode(HELLO, 0, 0, u64::try_from(patience.as_millis()).unwrap_or(u64::MAX), 0),
             Self::Hold(held) => encode_held(HOLD, held),
             Self::Settle { namespace, generation } => encode(SETTLE, 0, 0, namespace, generation),
             Self::Forget { namespace } => encode(FORGET, 0, 0, namespace, 0),

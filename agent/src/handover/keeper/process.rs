@@ -81,7 +81,8 @@ fn millis(text: &OsString) -> Option<Duration> {
 /// Serves agents until one says stop, or none has been there for `patience`.
 fn serve(listener: &Socket, patience: Duration) {
     let binary = Binary::own().unwrap_or_default();
-    let mut keeper = Keeper { patience, binary, held: Vec::new(), agents: Vec::new(), alone_since: Some(Instant::now()) };
+    let mut keeper =
+        Keeper { patience, binary, held: Vec::new(), agents: Vec::new(), alone_since: Some(Instant::now()) };
     while let Some(timeout) = keeper.timeout() {
         let mut waiting: Vec<PollFd<'_>> = keeper.agents.iter().map(|agent| readable(agent.as_fd())).collect();
         waiting.push(readable(listener.as_fd()));

@@ -9,7 +9,6 @@ use anyhow::{Context as _, Result, bail, ensure};
 use super::build_programs;
 use crate::cluster::layout::Layout;
 use crate::cluster::{down, store, up};
-use crate::image::{self, What};
 use crate::run::{Cmd, Steps};
 use crate::setup;
 
@@ -47,15 +46,12 @@ pub fn run(filter: Option<&str>, keep: bool, steps: &mut Steps) -> Result<()> {
     );
     // Ctrl-C ends what runs; this process goes on to the end and cleans up.
     ignore_interrupts()?;
-    let images = image::build(What::All, false, steps)?;
     steps.step("scenarios of the cluster tier", || scenarios(&["--no-run"]).run())?;
     if !keep {
         remove_left_over(steps)?;
     }
-    let passed = up::run(NAME, NODES, false, steps).and_then(|layout| {
-        image::push(&images, NAME, steps)?;
-        on_cluster(&layout, filter, keep, steps)
-    });
+    let passed =
+        up::run(NAME, &up::Args::with_nodes(NODES), steps).and_then(|layout| on_cluster(&layout, filter, keep, steps));
     if keep {
         eprintln!("cluster {NAME} stays: cargo xtask cluster --name {NAME} shell, and later: down");
         return passed;

@@ -1,9 +1,12 @@
 //! The only place where the parts of an agent meet, in the order in which they need each other.
 
+mod authority;
 mod conditions;
 mod pods;
+mod process;
 mod succession;
 mod unsupported;
+mod world;
 
 use std::{
     io::Write,
@@ -14,19 +17,24 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-pub use pods::{Cluster, CniConfig};
+pub use authority::CaSource;
+use authority::open_identities;
+pub use pods::CniConfig;
+use process::{raise_descriptor_limit, trim_memory};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot, watch},
 };
 pub use unsupported::WhenUnsupported;
 use weft_model::snapshot::Snapshot;
+pub use world::WorldSource;
+use world::{World, first_snapshot};
 
 use crate::{
     admin::{self, Admin, Front},
     cni::server::Ability,
     dataplane::{Shared, shared::Limits, worker::Workers},
-    discovery::{self, api_server},
+    discovery,
     ebpf::{
         Kernel,
         kubelet::{Kubelets, Recognised},
@@ -37,18 +45,10 @@ use crate::{
         },
     },
     handover::{Files, Ownership},
-    identity::{
-        self, CertificateAuthority, Identities, LocalCa, Published, RemoteCa, RemoteCaConfig, RootFile, TrustDomains,
-    },
-    kubernetes::{ApiServer, conditions::Conditions},
-    lifecycle,
-    net::PodPlaces,
-    stats,
+    identity::{self, RootFile},
+    lifecycle, stats,
     telemetry::{Telemetry, agent::AgentMetrics},
 };
-
-/// How long the first snapshot may take before the agent says that it is waiting.
-const FIRST_SNAPSHOT: Duration = Duration::from_secs(10);
 
 /// An agent, as its flags ask for it.
 #[derive(Clone, Debug)]
@@ -86,31 +86,6 @@ pub struct Config {
     pub hold: Duration,
     /// Names of the process that is the node's kubelet, whose probes no policy is meant for.
     pub kubelet_names: Vec<String>,
-}
-
-/// Who signs this node's certificates.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CaSource {
-    /// A directory in the state directory.
-    Local,
-    /// A service that speaks Istio's certificate protocol.
-    Remote {
-        /// `https://host:port`.
-        address: String,
-        /// File with the published roots.
-        root: PathBuf,
-        /// File with the token that proves who asks.
-        token: PathBuf,
-    },
-}
-
-/// Where the world is read from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WorldSource {
-    /// A directory of Kubernetes manifests.
-    Directory(PathBuf),
-    /// An API server.
-    ApiServer(ApiServer),
 }
 
 /// How long clients may take to leave of their own accord before idle connections are closed.
@@ -178,53 +153,6 @@ async fn run_async(config: Config) -> anyhow::Result<()> {
         _ = interrupt.recv() => {}
     }
     running.stop(config.drain).await
-}
-
-/// The world as it is read, and what else its source knows.
-struct World {
-    snapshot: watch::Receiver<Arc<Snapshot>>,
-    reports: discovery::Handle,
-    /// Where pods are.
-    places: PodPlaces,
-    /// What only an API server answers and takes.
-    cluster: Option<Cluster>,
-}
-
-impl World {
-    async fn open(config: &Config) -> anyhow::Result<Self> {
-        let places = PodPlaces::default();
-        match &config.world {
-            WorldSource::Directory(directory) => {
-                let (snapshot, reports) = discovery::spawn(discovery::Config::new(directory, config.node.clone()));
-                Ok(Self { snapshot, reports, places, cluster: None })
-            }
-            WorldSource::ApiServer(server) => {
-                let client = server.client().await?;
-                let cluster =
-                    Cluster { lookup: discovery::Lookup::new(client.clone()), conditions: Conditions::new(client) };
-                let followed = api_server::Config::new(server.clone(), config.node.clone(), places.clone());
-                let (snapshot, reports) = api_server::spawn(followed).await?;
-                Ok(Self { snapshot, reports, places, cluster: Some(cluster) })
-            }
-        }
-    }
-}
-
-/// Waits for it. Until then nothing on this node is touched: pods that an earlier agent captured stay refused.
-async fn first_snapshot(mut snapshot: watch::Receiver<Arc<Snapshot>>, reports: &discovery::Handle) {
-    let ready = snapshot.wait_for(|snapshot| snapshot.version > 0);
-    let mut ready = std::pin::pin!(ready);
-    loop {
-        match tokio::time::timeout(FIRST_SNAPSHOT, ready.as_mut()).await {
-            Ok(Ok(_)) => return,
-            // Whoever reads the world has ended, and has said why.
-            Ok(Err(_closed)) => std::future::pending().await,
-            Err(_elapsed) => {
-                let awaited = reports.report().awaited.join(", ");
-                tracing::warn!(awaited, "still waiting for the first whole snapshot of the world");
-            }
-        }
-    }
 }
 
 /// This agent's claim to the node.
@@ -383,40 +311,6 @@ impl Managed {
     }
 }
 
-fn open_identities(
-    config: &Config,
-    snapshot: &Snapshot,
-    wanted: watch::Receiver<std::collections::BTreeSet<weft_model::identity::SpiffeId>>,
-) -> anyhow::Result<(Arc<Identities>, Option<RootFile>)> {
-    let mesh = &snapshot.mesh;
-    let domains = TrustDomains::new(&mesh.trust_domain, mesh.trust_domain_aliases.iter().map(|alias| &**alias));
-    let jitter: identity::Jitter = Arc::new(fastrand::f64);
-    let (authority, published, roots) = open_authority(config, &mesh.trust_domain)?;
-    let identities =
-        identity::Config { ttl: config.certificate_ttl, published, ..identity::Config::new(domains, jitter) };
-    Ok((Identities::new(authority, wanted, identities), roots))
-}
-
-/// Who signs, and where its roots are published if they are.
-type Authority = (Arc<dyn CertificateAuthority>, Option<watch::Receiver<Published>>, Option<RootFile>);
-
-fn open_authority(config: &Config, trust_domain: &str) -> anyhow::Result<Authority> {
-    match &config.ca {
-        CaSource::Local => {
-            let directory = config.state_dir.join("ca");
-            let authority = LocalCa::open_or_create(&directory, trust_domain)
-                .with_context(|| format!("cannot open the local certificate authority in {}", directory.display()))?;
-            Ok((Arc::new(authority), None, None))
-        }
-        CaSource::Remote { address, root, token } => {
-            let (published, roots) = RootFile::watch(root.clone());
-            let remote =
-                RemoteCaConfig { address: address.clone(), token: token.clone(), published: published.clone() };
-            Ok((Arc::new(RemoteCa::new(remote)?), Some(published), Some(roots)))
-        }
-    }
-}
-
 fn open_telemetry(
     config: &Config,
     snapshot: &watch::Receiver<Arc<Snapshot>>,
@@ -455,33 +349,5 @@ async fn follow(
             changed = snapshot.changed() => if changed.is_err() { return },
             changed = states.changed() => if changed.is_err() { return },
         }
-    }
-}
-
-/// How often memory that nobody uses goes back to the machine.
-const TRIM_INTERVAL: Duration = Duration::from_secs(10);
-
-/// Gives freed memory back: loading programs and bursts of connections leave each thread's heap with tens
-/// of MiB of holes, which glibc keeps otherwise.
-async fn trim_memory() {
-    let mut interval = tokio::time::interval(TRIM_INTERVAL);
-    loop {
-        interval.tick().await;
-        // SAFETY: the call has no preconditions and may run beside any allocation.
-        #[cfg(target_env = "gnu")]
-        unsafe {
-            libc::malloc_trim(0);
-        }
-    }
-}
-
-/// Each captured pod and each connection needs descriptors: the soft limit goes up to the hard one.
-fn raise_descriptor_limit() {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < hard
-        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
-    {
-        tracing::warn!(%error, soft, "cannot raise the limit of open files");
     }
 }

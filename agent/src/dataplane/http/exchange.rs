@@ -3,6 +3,9 @@
 //! Bodies are streamed: each direction holds at most [`CHUNK_BYTES`] and waits for its receiver.
 //! A response may begin, and end, before the request's body does.
 
+mod passed;
+mod recode;
+
 use std::{
     future::poll_fn,
     io,
@@ -13,6 +16,9 @@ use std::{
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncWrite;
+
+pub use passed::{Failure, Passed};
+use recode::Recode;
 
 use super::{Wire, mirror::RequestCopy};
 use crate::dataplane::http1::{
@@ -25,47 +31,6 @@ pub const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Bytes of a body that ride behind their head in one write.
 const RIDE_ALONG_BYTES: usize = 16 * 1024;
-
-/// How an exchange failed, and by whose fault.
-#[derive(Debug)]
-pub enum Failure {
-    /// The client went away or its body is malformed.
-    Downstream(Option<BodyError>),
-    /// The upstream ended or failed before a byte of its response.
-    BeforeResponse {
-        /// How.
-        error: io::Error,
-        /// It certainly has not seen the request.
-        is_unseen: bool,
-    },
-    /// The upstream's response head is not HTTP.
-    BadResponse(HeadError),
-    /// The upstream ended or failed in the middle of its response; some of it was passed on.
-    MidResponse(String),
-}
-
-/// What was passed.
-#[derive(Clone, Debug, Default)]
-pub struct Passed {
-    /// Status of the final response, 0 before there is one.
-    pub status: u16,
-    /// Body bytes from the client, as on the wire.
-    pub request_body: u64,
-    /// Head bytes to the client.
-    pub response_head: u64,
-    /// Body bytes to the client, as on the wire.
-    pub response_body: u64,
-    /// When the response's head was complete.
-    pub response_at: Option<Instant>,
-    /// The upstream connection may carry another exchange.
-    pub upstream_reusable: bool,
-    /// The client's connection may carry another exchange.
-    pub downstream_reusable: bool,
-    /// Both connections now carry another protocol.
-    pub tunnel: bool,
-    /// `grpc-status` of the response, when it was in the head.
-    pub grpc: bool,
-}
 
 /// What the exchange asks about a final response before it passes the head on.
 pub trait AnswerHook {
@@ -119,28 +84,6 @@ enum Phase {
     Head,
     Body { reader: BodyReader, recode: Recode, keep_alive: bool },
     Done,
-}
-
-/// What becomes of a body's framing on its way.
-#[derive(Clone, Copy)]
-enum Recode {
-    /// The bytes pass as they are.
-    Keep,
-    /// Chunks are taken off: the client does not know them.
-    Dechunk,
-    /// The body comes without length, and goes on in chunks.
-    Enchunk,
-}
-
-impl Recode {
-    fn new(from: BodyLength, to: BodyLength) -> Self {
-        match (from, to) {
-            (BodyLength::Chunked, BodyLength::Chunked) => Self::Keep,
-            (BodyLength::Chunked, _) => Self::Dechunk,
-            (_, BodyLength::Chunked) => Self::Enchunk,
-            _ => Self::Keep,
-        }
-    }
 }
 
 impl<'a, A: AnswerHook> Exchange<'a, A> {

@@ -22,8 +22,8 @@ use recode::Recode;
 
 use super::{Wire, mirror::RequestCopy};
 use crate::dataplane::http1::{
-    AnswerTo, BodyError, BodyLength, BodyReader, HeadError, LAST_CHUNK, Parse, ResponseEdits, ResponseHead,
-    ResponseParser, Version, encode_chunk, write_response_head,
+    AnswerTo, BodyError, BodyLength, BodyReader, LAST_CHUNK, Parse, ResponseEdits, ResponseHead, ResponseParser,
+    Version, encode_chunk, write_response_head,
 };
 
 /// Bytes of a body in flight in one direction.

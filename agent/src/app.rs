@@ -1,5 +1,6 @@
 //! The only place where the parts of an agent meet, in the order in which they need each other.
 
+mod authority;
 mod conditions;
 mod pods;
 mod succession;
@@ -14,6 +15,8 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+pub use authority::CaSource;
+use authority::open_identities;
 pub use pods::{Cluster, CniConfig};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -37,9 +40,7 @@ use crate::{
         },
     },
     handover::{Files, Ownership},
-    identity::{
-        self, CertificateAuthority, Identities, LocalCa, Published, RemoteCa, RemoteCaConfig, RootFile, TrustDomains,
-    },
+    identity::{self, RootFile},
     kubernetes::{ApiServer, conditions::Conditions},
     lifecycle,
     net::PodPlaces,
@@ -86,22 +87,6 @@ pub struct Config {
     pub hold: Duration,
     /// Names of the process that is the node's kubelet, whose probes no policy is meant for.
     pub kubelet_names: Vec<String>,
-}
-
-/// Who signs this node's certificates.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CaSource {
-    /// A directory in the state directory.
-    Local,
-    /// A service that speaks Istio's certificate protocol.
-    Remote {
-        /// `https://host:port`.
-        address: String,
-        /// File with the published roots.
-        root: PathBuf,
-        /// File with the token that proves who asks.
-        token: PathBuf,
-    },
 }
 
 /// Where the world is read from.
@@ -380,40 +365,6 @@ impl Managed {
             .name("weft-capture".to_owned())
             .spawn(move || runtime.block_on(async move { Manager::new(parts).run(snapshot, orders, keep).await }))?;
         Ok(Self { stop, stopped, end, thread })
-    }
-}
-
-fn open_identities(
-    config: &Config,
-    snapshot: &Snapshot,
-    wanted: watch::Receiver<std::collections::BTreeSet<weft_model::identity::SpiffeId>>,
-) -> anyhow::Result<(Arc<Identities>, Option<RootFile>)> {
-    let mesh = &snapshot.mesh;
-    let domains = TrustDomains::new(&mesh.trust_domain, mesh.trust_domain_aliases.iter().map(|alias| &**alias));
-    let jitter: identity::Jitter = Arc::new(fastrand::f64);
-    let (authority, published, roots) = open_authority(config, &mesh.trust_domain)?;
-    let identities =
-        identity::Config { ttl: config.certificate_ttl, published, ..identity::Config::new(domains, jitter) };
-    Ok((Identities::new(authority, wanted, identities), roots))
-}
-
-/// Who signs, and where its roots are published if they are.
-type Authority = (Arc<dyn CertificateAuthority>, Option<watch::Receiver<Published>>, Option<RootFile>);
-
-fn open_authority(config: &Config, trust_domain: &str) -> anyhow::Result<Authority> {
-    match &config.ca {
-        CaSource::Local => {
-            let directory = config.state_dir.join("ca");
-            let authority = LocalCa::open_or_create(&directory, trust_domain)
-                .with_context(|| format!("cannot open the local certificate authority in {}", directory.display()))?;
-            Ok((Arc::new(authority), None, None))
-        }
-        CaSource::Remote { address, root, token } => {
-            let (published, roots) = RootFile::watch(root.clone());
-            let remote =
-                RemoteCaConfig { address: address.clone(), token: token.clone(), published: published.clone() };
-            Ok((Arc::new(RemoteCa::new(remote)?), Some(published), Some(roots)))
-        }
     }
 }
 

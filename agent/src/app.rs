@@ -74,7 +74,8 @@ pub struct Config {
     pub access_log_stdout: bool,
     /// How long open connections may take to end when the agent is told to stop.
     pub drain: Duration,
-    /// On a stop, leave capture in place: connections wait, and are refused later, until the next agent takes over.
+    /// On a stop, leave capture in place: connections wait, and are refused later, until the next agent takes over. Not
+    /// when the stop is for good ([`leftovers::for_good_path`]).
     pub keep_capture: bool,
     /// The CNI plugin, which holds new pods until they are captured.
     pub cni: Option<CniConfig>,
@@ -250,7 +251,8 @@ impl Running {
             predecessor,
             files,
         };
-        let manager = Managed::spawn(parts, snapshot.clone(), config.keep_capture)?;
+        let (is_kept, is_for_good) = (config.keep_capture, leftovers::for_good(&config.state_dir, &config.node));
+        let manager = Managed::spawn(parts, snapshot.clone(), move || is_kept && !is_for_good())?;
         let around = pods::Surroundings {
             node: config.node.clone(),
             registry,
@@ -298,7 +300,11 @@ impl Running {
 
 impl Managed {
     /// The manager blocks on netlink, on the kernel's verifier and on probes: it has a thread of its own.
-    fn spawn(parts: Parts, snapshot: watch::Receiver<Arc<Snapshot>>, keep: bool) -> anyhow::Result<Self> {
+    fn spawn(
+        parts: Parts,
+        snapshot: watch::Receiver<Arc<Snapshot>>,
+        keep: impl FnOnce() -> bool + Send + 'static,
+    ) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stop_here) = oneshot::channel();
         let (stopped_here, stopped) = oneshot::channel();

@@ -1,6 +1,12 @@
 //! Accepting, and HTTP around [`super::route`].
 
-use std::{convert::Infallible, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response, header};
@@ -58,7 +64,7 @@ impl Front {
     /// When the address cannot be bound.
     pub async fn serve_tcp(self: Arc<Self>, address: SocketAddr, drain: Drain) -> Result<SocketAddr, BindError> {
         let failed = |source| BindError::Address { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let listener = listen(address).await.map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
         let desk = Arc::new(Desk::new(self, drain));
         tokio::spawn(async move {
@@ -71,6 +77,19 @@ impl Front {
             }
         });
         Ok(bound)
+    }
+}
+
+/// `[::]` means every address of both families; a kernel without IPv6 has those of one.
+async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error)
+            if error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+                && address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) =>
+        {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
     }
 }
 

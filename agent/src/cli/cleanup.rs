@@ -1,5 +1,7 @@
 //! `weft cleanup`: undoes what an agent left that was killed, or that kept its pods captured.
 
+mod node;
+
 use std::{
     collections::BTreeSet,
     fmt::Write,
@@ -40,6 +42,18 @@ pub struct Args {
     /// Also take the CNI plugin and its entry in the network configuration off this node
     #[arg(long)]
     pub cni: bool,
+    /// Also take everything else off this node: the CNI plugin, the agents' folders and their pins
+    #[arg(long, conflicts_with = "force")]
+    pub all: bool,
+    /// Note that the next end of the node's agent is for good, and clean nothing (used by `weft uninstall`)
+    #[arg(long, hide = true, conflicts_with_all = ["all", "force", "cni"])]
+    pub announce: bool,
+    /// Afterwards wait to be ended (used by `weft uninstall`)
+    #[arg(long, hide = true)]
+    pub stay: bool,
+    /// Folder of what agents keep across restarts of the node
+    #[arg(long, value_name = "DIR", env = "WEFT_DATA_DIR", default_value = "/var/lib/weft")]
+    pub data_dir: PathBuf,
     #[command(flatten)]
     pub(super) state: StateDir,
     #[command(flatten)]
@@ -54,6 +68,14 @@ pub(super) struct Report {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let code = if args.announce { node::announce(args).map(|()| ExitCode::SUCCESS) } else { clean_and_tell(args) }?;
+    if args.stay && code == ExitCode::SUCCESS {
+        node::stay(args)?;
+    }
+    Ok(code)
+}
+
+fn clean_and_tell(args: &Args) -> anyhow::Result<ExitCode> {
     let report = clean(args)?;
     let mut text = String::new();
     for line in &report.removed {
@@ -62,7 +84,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if report.removed.is_empty() && report.failed.is_empty() {
         text.push_str("nothing to remove\n");
     }
-    if args.node.is_none() && args.bpf_dir.is_none() {
+    if args.node.is_none() && args.bpf_dir.is_none() && !args.all {
         // Their agents may be running with another --state-dir: not ours to remove unasked.
         let others = names(Path::new(BPF_ROOT));
         if !others.is_empty() {
@@ -81,6 +103,8 @@ pub(super) fn clean(args: &Args) -> anyhow::Result<Report> {
     let state_dir = &args.state.state_dir;
     let nodes = match &args.node {
         Some(node) => BTreeSet::from([node.clone()]),
+        // Everything is to go, also of an agent that has left nothing but pins.
+        None if args.all => nodes(state_dir).into_iter().chain(names(Path::new(BPF_ROOT))).collect(),
         None => nodes(state_dir),
     };
     // Held until the end, so that no agent starts in between.
@@ -107,8 +131,17 @@ pub(super) fn clean(args: &Args) -> anyhow::Result<Report> {
         // A lock that nobody has says nothing: it is not worth a line of the report.
         let _ = ownership.end();
     }
-    if args.cni {
+    if args.cni || args.all {
         report.cni(&args.cni_files.installed());
+    }
+    // What could not be undone is written down in these folders: it stays for the next attempt.
+    if args.all && report.failed.is_empty() {
+        report.folder(state_dir);
+        report.folder(&args.data_dir);
+        if args.bpf_dir.is_none() {
+            // Not empty while another node of this machine has pins: then it stays.
+            let _ = fs::remove_dir(BPF_ROOT);
+        }
     }
     Ok(report)
 }

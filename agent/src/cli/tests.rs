@@ -425,7 +425,53 @@ fn cleaning(folder: &Path, force: bool) -> cleanup::Args {
         cni_conf_dir: Some(folder.join("net.d")),
         cni_state_file: Some(folder.join("cni-state.json")),
     };
-    cleanup::Args { node: None, bpf_dir: Some(folder.join("pins")), force, cni: false, state, cni_files }
+    cleanup::Args {
+        node: None,
+        bpf_dir: Some(folder.join("pins")),
+        force,
+        cni: false,
+        all: false,
+        announce: false,
+        stay: false,
+        data_dir: folder.join("data"),
+        state,
+        cni_files,
+    }
+}
+
+#[test]
+fn a_node_that_weft_leaves_is_announced_to_its_agent_and_then_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let (state_dir, data_dir) = (folder.path().join("run/weft"), folder.path().join("lib/weft"));
+    let args = cleanup::Args {
+        node: Some("node-a".to_owned()),
+        state: StateDir { state_dir: state_dir.clone() },
+        data_dir: data_dir.clone(),
+        ..cleaning(folder.path(), false)
+    };
+    let nameless = cleanup::Args { announce: true, node: None, ..cleaning(folder.path(), false) };
+    assert!(cleanup::run(&nameless).unwrap_err().to_string().contains("--node"));
+    std::fs::create_dir_all(&state_dir).unwrap();
+    let note = leftovers::for_good_path(&state_dir, "node-a");
+    std::fs::write(&note, "").unwrap();
+    let is_for_good = leftovers::for_good(&state_dir, "node-a");
+    assert!(!note.exists(), "what an earlier uninstallation noted does not count");
+    cleanup::run(&cleanup::Args { announce: true, ..args }).unwrap();
+    assert!(is_for_good());
+    std::fs::create_dir_all(&data_dir).unwrap();
+    let args = cleanup::Args {
+        node: Some("node-a".to_owned()),
+        state: StateDir { state_dir: state_dir.clone() },
+        data_dir: data_dir.clone(),
+        all: true,
+        ..cleaning(folder.path(), false)
+    };
+    let report = cleanup::clean(&args).unwrap();
+    assert_eq!(report.failed, [""; 0]);
+    assert!(!state_dir.exists() && !data_dir.exists(), "{report:?}");
+    let kept = cleanup::Args { all: true, ..cleaning(folder.path(), false) };
+    cleanup::clean(&kept).unwrap();
+    assert!(folder.path().exists(), "a folder that is not called weft may have been named by mistake");
 }
 
 #[test]

@@ -50,6 +50,24 @@ pub fn path(state_dir: &Path, node: &str) -> PathBuf {
     state_dir.join(format!("{node}{SUFFIX}"))
 }
 
+/// Ending of the notes' file names, after the node's: the node's agent ends for good.
+const FOR_GOOD: &str = ".for-good";
+
+/// Where is noted that the next end of the agent of `node` is for good (`weft uninstall`): it then releases its pods,
+/// whatever it was told to do at its end.
+pub fn for_good_path(state_dir: &Path, node: &str) -> PathBuf {
+    state_dir.join(format!("{node}{FOR_GOOD}"))
+}
+
+/// Asks whether that is noted. An earlier note goes: whoever starts an agent wants the mesh.
+pub fn for_good(state_dir: &Path, node: &str) -> impl FnOnce() -> bool + Send + 'static {
+    let path = for_good_path(state_dir, node);
+    if let Err(error) = remove_if_there(&path) {
+        tracing::warn!(%error, path = %path.display(), "cannot remove the note that the agent ends for good");
+    }
+    move || path.exists()
+}
+
 impl Leftover {
     fn route(&self) -> CaptureRoute {
         CaptureRoute {

@@ -169,13 +169,13 @@ impl Manager {
         }
     }
 
-    /// Runs until it is told to stop, then releases every pod; unless `keep`, or another agent has or had the node:
+    /// Runs until it is told to stop, then releases every pod; unless `keep` then says so, or another agent has or had the node:
     /// then everything stays, and it can still be taken over until the end.
     pub async fn run(
         mut self,
         mut snapshots: watch::Receiver<Arc<Snapshot>>,
         mut orders: Orders,
-        keep: bool,
+        keep: impl FnOnce() -> bool,
     ) -> Released {
         let mut retry = tokio::time::interval(RETRY);
         let mut prove = tokio::time::interval(PROVE);
@@ -193,7 +193,7 @@ impl Manager {
                 _ = &mut orders.stop => break,
             }
         }
-        if !keep && self.tenure.is_owner() && !self.tenure.has_predecessor() {
+        if !keep() && self.tenure.is_owner() && !self.tenure.has_predecessor() {
             let released = self.release_all();
             let _ = orders.stopped.send(());
             return released;

@@ -3,16 +3,19 @@
 //! The namespace is none of them: Istio's tools, Kiali and every exercise look for the control plane in `istio-system`,
 //! and identities, webhooks and policies of the whole mesh name it.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::manifests::IMAGE;
 
 /// Environment variable of the level that the agent and the control plane log at.
 const LOG_LEVEL: &str = "WEFT_LOG_LEVEL";
 
-/// Volumes of the agents that are the node's CNI folders.
-const CNI_CONF_VOLUME: &str = "cni-conf";
-const CNI_BIN_VOLUME: &str = "cni-bin";
+/// Lists of a pod's containers.
+const CONTAINERS: [&str; 2] = ["containers", "initContainers"];
+
+/// Volumes of the agents that are the node's CNI folders, and by which variables agents are told.
+pub(super) const CNI_CONF: (&str, &str) = ("cni-conf", "WEFT_CNI_CONF_DIR");
+pub(super) const CNI_BIN: (&str, &str) = ("cni-bin", "WEFT_CNI_BIN_DIR");
 
 /// What may be chosen; `None` leaves what the manifests say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,19 +53,12 @@ impl Options {
             return;
         }
         let Some(pod) = object.pointer_mut("/spec/template/spec") else { return };
-        for list in ["containers", "initContainers"] {
-            for container in pod.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
-                self.apply_to_container(container);
-            }
+        for list in CONTAINERS {
+            items(pod, list).for_each(|container| self.apply_to_container(container));
         }
-        for volume in pod.get_mut("volumes").and_then(Value::as_array_mut).into_iter().flatten() {
-            let wanted = match volume.get("name").and_then(Value::as_str) {
-                Some(CNI_CONF_VOLUME) => &self.cni_conf_dir,
-                Some(CNI_BIN_VOLUME) => &self.cni_bin_dir,
-                _ => &None,
-            };
-            if let (Some(wanted), Some(path)) = (wanted, volume.pointer_mut("/hostPath/path")) {
-                *path = wanted.as_str().into();
+        for (folder, place) in [(&self.cni_conf_dir, CNI_CONF), (&self.cni_bin_dir, CNI_BIN)] {
+            if let Some(folder) = folder {
+                move_folder(pod, place, folder);
             }
         }
     }
@@ -78,12 +74,44 @@ impl Options {
             container.insert("imagePullPolicy".to_owned(), policy.as_str().into());
         }
         if let Some(level) = &self.log_level {
-            let variables = container.entry("env").or_insert_with(|| json!([]));
-            let Some(variables) = variables.as_array_mut() else { return };
-            variables.retain(|variable| variable.get("name").and_then(Value::as_str) != Some(LOG_LEVEL));
-            variables.push(json!({"name": LOG_LEVEL, "value": level}));
+            set_variable(container, LOG_LEVEL, level);
         }
     }
+}
+
+/// Another folder of the node in the place of a volume. It has the same path in the container: the CNI plugin, which the
+/// agent installs, runs outside of it.
+pub(super) fn move_folder(pod: &mut Value, (volume, variable): (&str, &str), folder: &str) {
+    let is_it = |one: &&mut Value| one.get("name").and_then(Value::as_str) == Some(volume);
+    let Some(found) = items(pod, "volumes").find(is_it) else { return };
+    if let Some(path) = found.pointer_mut("/hostPath/path") {
+        *path = folder.into();
+    }
+    for list in CONTAINERS {
+        for container in items(pod, list) {
+            move_mount(container, (volume, variable), folder);
+        }
+    }
+}
+
+fn move_mount(container: &mut Value, (volume, variable): (&str, &str), folder: &str) {
+    let is_it = |one: &&mut Value| one.get("name").and_then(Value::as_str) == Some(volume);
+    let Some(mount) = items(container, "volumeMounts").find(is_it) else { return };
+    mount["mountPath"] = folder.into();
+    if let Some(container) = container.as_object_mut() {
+        set_variable(container, variable, folder);
+    }
+}
+
+fn items<'a>(object: &'a mut Value, list: &str) -> impl Iterator<Item = &'a mut Value> {
+    object.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten()
+}
+
+fn set_variable(container: &mut Map<String, Value>, name: &str, value: &str) {
+    let variables = container.entry("env").or_insert_with(|| json!([]));
+    let Some(variables) = variables.as_array_mut() else { return };
+    variables.retain(|variable| variable.get("name").and_then(Value::as_str) != Some(name));
+    variables.push(json!({"name": name, "value": value}));
 }
 
 /// An image's name: what follows the last `:` or the `@` is its tag or digest, unless it holds a `/` (a registry's port).

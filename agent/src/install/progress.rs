@@ -11,8 +11,12 @@ const WIDTH: usize = 100;
 /// Where lines are only added, a part that still waits is written after this time, and not more often.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Lines below a part that say why it waits.
+/// Reasons below a part why it waits, and the lines that one may take.
 const REASONS_MAX: usize = 5;
+const REASON_LINES_MAX: usize = 3;
+
+/// Columns before a part's text.
+const INDENT: usize = 24;
 
 /// How a part is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +120,7 @@ impl Progress {
         }
         if state != State::Waiting || line.since.elapsed() >= PATIENCE {
             (line.is_written, line.since) = (true, Instant::now());
-            let text = self.lines[position].render().join("\n");
+            let text = self.lines[position].render(WIDTH).join("\n");
             writeln!(self.out, "{text}")?;
         }
         self.out.flush()
@@ -133,9 +137,10 @@ impl Progress {
 
     fn draw(&mut self) -> io::Result<()> {
         if let Some(columns) = self.columns {
-            for line in self.lines.iter().flat_map(Line::render) {
-                // A line that wraps would count for two when it is wiped.
-                let line: String = line.chars().take(columns.saturating_sub(1)).collect();
+            // A line that wraps would count for two when it is wiped.
+            let columns = columns.saturating_sub(1);
+            for line in self.lines.iter().flat_map(|line| line.render(columns)) {
+                let line: String = line.chars().take(columns).collect();
                 writeln!(self.out, "{line}")?;
                 self.drawn += 1;
             }
@@ -145,16 +150,31 @@ impl Progress {
 }
 
 impl Line {
-    fn render(&self) -> Vec<String> {
+    fn render(&self, columns: usize) -> Vec<String> {
         let state = match self.state {
             State::Waiting => "...",
             State::Done => "ok",
             State::Failed => "FAILED",
         };
-        let mut lines = vec![format!("  {state:<6}  {:<12}  {}", self.part, self.text).trim_end().to_owned()];
-        lines.extend(self.reasons.iter().map(|reason| format!("{:24}{reason}", "")));
-        lines
+        let head = format!("  {state:<6}  {:<12}  {}", self.part, self.text).trim_end().to_owned();
+        let reasons = self.reasons.iter().flat_map(|reason| wrap(reason, columns.saturating_sub(INDENT).max(1)));
+        std::iter::once(head).chain(reasons.map(|line| format!("{:INDENT$}{line}", ""))).collect()
     }
+}
+
+/// The text in lines of that width. What is too long loses its middle: who says it stands at the beginning, and what
+/// it comes down to at the end.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    const CUT: &str = " ... ";
+    let mut letters: Vec<char> = text.chars().collect();
+    let room = width * REASON_LINES_MAX;
+    if letters.len() > room {
+        let kept = room.saturating_sub(CUT.len());
+        let tail = letters.split_off(letters.len() - kept / 2);
+        letters.truncate(kept - kept / 2);
+        letters.extend(CUT.chars().chain(tail));
+    }
+    letters.chunks(width).map(|line| line.iter().collect::<String>()).collect()
 }
 
 /// Columns of the terminal that standard output is.

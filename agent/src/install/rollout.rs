@@ -124,7 +124,10 @@ impl Rollout {
         self.add_reasons(&pods, &dead, &warnings);
         if !self.is_done() && self.reasons.is_empty() {
             // No pod is in trouble because there is none: who was to make it may have said why.
-            let made_for = |event: &&Event| event.involved_object.name.as_deref().is_some_and(|of| is_of(of, name));
+            let made_for = |event: &&Event| {
+                let about = &event.involved_object;
+                about.kind.as_deref() != Some("Pod") && about.name.as_deref().is_some_and(|of| is_of(of, name))
+            };
             let said = warnings.iter().filter(made_for).filter_map(|event| event.message.clone());
             self.reasons = said.collect::<BTreeSet<_>>().into_iter().collect();
         }

@@ -12,6 +12,7 @@ use super::{
     manifests::{FILES, IMAGE, Manifest, PART_OF, Part, documents, manifests},
     options::Options,
 };
+use crate::{discovery::api_server::catalog, kubernetes::MESH_CONFIG_MAP};
 
 const SYSTEM: &str = "/api/v1/namespaces/istio-system";
 
@@ -105,6 +106,43 @@ fn every_object_is_labelled_and_every_image_is_this_versions() {
         assert!(manifest.namespace().is_none_or(|namespace| namespace == "istio-system"), "{}", manifest.title());
     }
     assert!(titles.contains("DaemonSet istio-system/weft-agent"), "{titles:?}");
+}
+
+/// What discovery watches and what conditions need is all that the agent may do in the cluster.
+#[test]
+fn agents_may_do_what_they_need_and_nothing_else() {
+    let all = manifests(&Options::default()).unwrap();
+    let rights = |kind: &str| -> BTreeSet<(String, String, String, String)> {
+        let role = all.iter().find(|one| one.kind() == kind && one.name() == "weft-agent").unwrap();
+        let rules: Vec<k8s_openapi::api::rbac::v1::PolicyRule> =
+            serde_json::from_value(role.object["rules"].clone()).unwrap();
+        let mut rights = BTreeSet::new();
+        for rule in rules {
+            for group in rule.api_groups.iter().flatten() {
+                for resource in rule.resources.iter().flatten() {
+                    let names = rule.resource_names.clone().unwrap_or_default().join(",");
+                    let verbs = rule.verbs.join(",");
+                    assert!(
+                        rights.insert((group.clone(), resource.clone(), names, verbs)),
+                        "twice: {group} {resource}"
+                    );
+                }
+            }
+        }
+        rights
+    };
+    let right = |group: &str, resource: &str, name: &str, verbs: &str| {
+        (group.to_owned(), resource.to_owned(), name.to_owned(), verbs.to_owned())
+    };
+    const READ: &str = "get,list,watch";
+    let watched = catalog::RIGHTS.iter().flat_map(|(group, resources)| resources.iter().map(move |one| (*group, *one)));
+    let mut wanted: BTreeSet<_> = watched
+        .filter(|(_, resource)| *resource != "configmaps")
+        .map(|(group, resource)| right(group, resource, "", READ))
+        .collect();
+    wanted.extend(["nodes/status", "pods/status"].map(|resource| right("", resource, "", "patch")));
+    assert_eq!(rights("ClusterRole"), wanted);
+    assert_eq!(rights("Role"), BTreeSet::from([right("", "configmaps", MESH_CONFIG_MAP, READ)]));
 }
 
 #[tokio::test]

@@ -17,7 +17,8 @@ fn options_change_our_containers_and_nobody_elses() {
     let mut object = json!({"kind": "Deployment", "spec": {"replicas": 2, "template": {"spec": {
         "initContainers": [{"image": "ghcr.io/weft-mesh/weft:old"}],
         "containers": [
-            {"image": "ghcr.io/weft-mesh/weft", "env": [{"name": "WEFT_LOG_LEVEL", "value": "info"}]},
+            {"image": "ghcr.io/weft-mesh/weft", "env": [{"name": "WEFT_LOG_LEVEL", "value": "info"}],
+                "volumeMounts": [{"name": "cni-conf", "mountPath": "/etc/cni/net.d"}]},
             {"image": "ghcr.io/weft-mesh/weft-demo", "imagePullPolicy": "Never"},
         ],
         "volumes": [
@@ -32,7 +33,9 @@ fn options_change_our_containers_and_nobody_elses() {
         json!({"kind": "Deployment", "spec": {"replicas": 3, "template": {"spec": {
             "initContainers": [{"image": "registry:5000/weft:dev", "imagePullPolicy": "Always", "env": env}],
             "containers": [
-                {"image": "registry:5000/weft:dev", "imagePullPolicy": "Always", "env": env},
+                {"image": "registry:5000/weft:dev", "imagePullPolicy": "Always",
+                    "env": [env[0], {"name": "WEFT_CNI_CONF_DIR", "value": "/conf"}],
+                    "volumeMounts": [{"name": "cni-conf", "mountPath": "/conf"}]},
                 {"image": "ghcr.io/weft-mesh/weft-demo", "imagePullPolicy": "Never"},
             ],
             "volumes": [

@@ -1,6 +1,6 @@
 //! What a terminal and a file get to see.
 
-use super::{super::fixture::Written, Progress, State};
+use super::{super::fixture::Written, Progress, State, wrap};
 
 #[test]
 fn a_file_gets_lines_of_what_is_done() {
@@ -31,8 +31,16 @@ fn a_terminal_is_redrawn_in_place_and_lines_never_wrap() {
     progress.set("control", State::Waiting, "0 of 2", &["a very long reason indeed".to_owned()]).unwrap();
     progress.set("control", State::Done, "2 of 2", &[]).unwrap();
     progress.say("end").unwrap();
-    let expected = "  ...     control       0 of 2\n                        a ver\n\
-        \x1b[2A\x1b[J  ok      control       2 of 2\n\
-        \x1b[1A\x1b[Jend\n  ok      control       2 of 2\n";
-    assert_eq!(written.text(), expected.replace("0 of 2\n", "0 of \n").replace("2 of 2\n", "2 of \n"));
+    let indent = " ".repeat(24);
+    let waiting = format!("  ...     control       0 of \n{indent}a ver\n{indent} ... \n{indent}ndeed\n");
+    let done = "  ok      control       2 of \n";
+    assert_eq!(written.text(), format!("{waiting}\x1b[4A\x1b[J{done}\x1b[1A\x1b[Jend\n{done}"));
+}
+
+#[test]
+fn a_long_reason_keeps_its_beginning_and_its_end() {
+    assert_eq!(wrap("short", 10), ["short"]);
+    let long = format!("pod x: {} i/o timeout", "y".repeat(100));
+    let lines = wrap(&long, 10);
+    assert_eq!(lines, ["pod x: yyy", "yyy ...  i", "/o timeout"]);
 }

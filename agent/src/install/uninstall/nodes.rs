@@ -21,7 +21,7 @@ use crate::{
     install::{
         AGENTS,
         manifests::{Manifest, Part, documents},
-        options::Options,
+        options::{CNI_BIN, CNI_CONF, Options, move_folder},
         progress::{Progress, State},
         rollout,
     },
@@ -86,20 +86,19 @@ pub(super) fn round(name: &str, work: &str, installed: Option<&DaemonSet>) -> an
     if let Some(policy) = agent.and_then(|agent| agent.image_pull_policy) {
         container["imagePullPolicy"] = policy.into();
     }
-    let mut stay = container.clone();
-    stay["name"] = "stay".into();
-    stay["args"] = json!([work, "--stay"]);
-    pod["containers"] = json!([stay]);
     if let Some(secrets) = &template.image_pull_secrets {
         pod["imagePullSecrets"] = serde_json::to_value(secrets)?;
     }
-    for volume in pod["volumes"].as_array_mut().into_iter().flatten() {
-        let theirs = template.volumes.iter().flatten().find(|theirs| volume["name"] == &*theirs.name);
-        let is_cni = volume["name"].as_str().is_some_and(|name| name.starts_with("cni-"));
-        if let Some(path) = theirs.and_then(|theirs| theirs.host_path.as_ref()).filter(|_| is_cni) {
-            volume["hostPath"]["path"] = path.path.as_str().into();
+    for place in [CNI_CONF, CNI_BIN] {
+        let theirs = template.volumes.iter().flatten().find(|theirs| theirs.name == place.0);
+        if let Some(folder) = theirs.and_then(|theirs| theirs.host_path.as_ref()) {
+            move_folder(pod, place, &folder.path);
         }
     }
+    let mut stay = pod["initContainers"][0].clone();
+    stay["name"] = "stay".into();
+    stay["args"] = json!([work, "--stay"]);
+    pod["containers"] = json!([stay]);
     Ok(manifest)
 }
 
@@ -120,7 +119,10 @@ async fn run(
     }
     loop {
         let now = rollout::daemon_set(deleter.client, SYSTEM_NAMESPACE, manifest.name()).await?.unwrap_or_default();
-        let text = format!("{} of {} {done}", now.ready, now.wanted);
+        let text = match now.is_observed {
+            true => format!("{} of {} {done}", now.ready, now.wanted),
+            false => format!("pod {} starts on each", manifest.name()),
+        };
         if now.is_done() {
             progress.set(PART, State::Waiting, text, &now.reasons)?;
             return Ok((!now.reasons.is_empty()).then(|| now.reasons.join("; ")));

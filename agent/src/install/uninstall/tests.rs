@@ -162,6 +162,9 @@ fn the_nodes_pods_use_the_agents_image_and_cni_folders() {
         (path("cni-bin"), path("cni-conf"), path("run")),
         (json!("/bin"), json!("/etc/cni/net.d"), json!("/run"))
     );
+    let mounts = stay["volumeMounts"].as_array().unwrap();
+    assert!(mounts.contains(&json!({"name": "cni-bin", "mountPath": "/bin"})), "{mounts:?}");
+    assert!(work["env"].as_array().unwrap().contains(&json!({"name": "WEFT_CNI_BIN_DIR", "value": "/bin"})));
     assert_eq!(round.object["spec"]["selector"]["matchLabels"], pod_labels(&round));
 }
 

@@ -36,6 +36,13 @@ pub struct Args {
     without_images: bool,
 }
 
+impl Args {
+    /// A cluster of so many nodes, with all images.
+    pub fn with_nodes(nodes: u8) -> Self {
+        Self { nodes, dual_stack: false, without_images: false }
+    }
+}
+
 /// Brings the cluster up and returns when pods can be run and names resolved.
 pub fn run(name: &str, args: &Args, steps: &mut Steps) -> Result<Layout> {
     setup::provide_packages(Purpose::Cluster, steps)?;

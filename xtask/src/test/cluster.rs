@@ -9,7 +9,6 @@ use anyhow::{Context as _, Result, bail, ensure};
 use super::build_programs;
 use crate::cluster::layout::Layout;
 use crate::cluster::{down, store, up};
-use crate::image::{self, What};
 use crate::run::{Cmd, Steps};
 use crate::setup;
 
@@ -47,15 +46,12 @@ pub fn run(filter: Option<&str>, keep: bool, steps: &mut Steps) -> Result<()> {
     );
     // Ctrl-C ends what runs; this process goes on to the end and cleans up.
     ignore_interrupts()?;
-    let images = image::build(What::All, false, steps)?;
     steps.step("scenarios of the cluster tier", || scenarios(&["--no-run"]).run())?;
     if !keep {
         remove_left_over(steps)?;
     }
-    let passed = up::run(NAME, NODES, false, steps).and_then(|layout| {
-        image::push(&images, NAME, steps)?;
-        on_cluster(&layout, filter, keep, steps)
-    });
+    let cluster = up::run(NAME, &up::Args::with_nodes(NODES), steps);
+    let passed = cluster.and_then(|layout| on_cluster(&layout, filter, keep, steps));
     if keep {
         eprintln!("cluster {NAME} stays: cargo xtask cluster --name {NAME} shell, and later: down");
         return passed;
@@ -84,7 +80,7 @@ fn on_cluster(layout: &Layout, filter: Option<&str>, keep: bool, steps: &mut Ste
         }
     };
     BEFORE.iter().for_each(|part| run(part, steps));
-    steps.step("weft install", || install(layout, &weft))?;
+    steps.step("weft install", || install(layout, &weft, keep))?;
     // Kept, the mesh has to be there for the next look.
     let parts = AFTER.iter().filter(|part| !(keep && part.tests == ["uninstall"]));
     parts.for_each(|part| run(part, steps));
@@ -94,10 +90,18 @@ fn on_cluster(layout: &Layout, filter: Option<&str>, keep: bool, steps: &mut Ste
     bail!("failed on the cluster: {}", failed.join(", "))
 }
 
-fn install(layout: &Layout, weft: &Path) -> Result<()> {
+fn install(layout: &Layout, weft: &Path, keep: bool) -> Result<()> {
     let run = |cmd: Cmd| cmd.env("KUBECONFIG", layout.kubeconfig()).run();
-    // A cluster that was kept may have an older image under the same name.
     run(Cmd::new(weft).args(["install", "--image-pull-policy", "Always"]))?;
+    if keep {
+        // A cluster that was left runs what was pushed before under the same name.
+        for workload in ["deployment/weft-control", "daemonset/weft-agent"] {
+            let system = ["--namespace=istio-system", "rollout"];
+            let kubectl = || Cmd::new(layout.path("bin/kubectl")).args(system);
+            run(kubectl().args(["restart", workload]))?;
+            run(kubectl().args(["status", workload, "--timeout=180s"]))?;
+        }
+    }
     run(Cmd::new(weft).args(["status"])).context("weft is installed and does not say how it is")
 }
 

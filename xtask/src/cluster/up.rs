@@ -37,7 +37,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// So many nodes, and images of this tree.
+    /// A cluster of so many nodes, with all images.
     pub fn with_nodes(nodes: u8) -> Self {
         Self { nodes, dual_stack: false, without_images: false }
     }

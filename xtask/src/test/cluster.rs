@@ -50,8 +50,8 @@ pub fn run(filter: Option<&str>, keep: bool, steps: &mut Steps) -> Result<()> {
     if !keep {
         remove_left_over(steps)?;
     }
-    let passed =
-        up::run(NAME, &up::Args::with_nodes(NODES), steps).and_then(|layout| on_cluster(&layout, filter, keep, steps));
+    let cluster = up::run(NAME, &up::Args::with_nodes(NODES), steps);
+    let passed = cluster.and_then(|layout| on_cluster(&layout, filter, keep, steps));
     if keep {
         eprintln!("cluster {NAME} stays: cargo xtask cluster --name {NAME} shell, and later: down");
         return passed;
@@ -80,7 +80,7 @@ fn on_cluster(layout: &Layout, filter: Option<&str>, keep: bool, steps: &mut Ste
         }
     };
     BEFORE.iter().for_each(|part| run(part, steps));
-    steps.step("weft install", || install(layout, &weft))?;
+    steps.step("weft install", || install(layout, &weft, keep))?;
     // Kept, the mesh has to be there for the next look.
     let parts = AFTER.iter().filter(|part| !(keep && part.tests == ["uninstall"]));
     parts.for_each(|part| run(part, steps));
@@ -90,10 +90,18 @@ fn on_cluster(layout: &Layout, filter: Option<&str>, keep: bool, steps: &mut Ste
     bail!("failed on the cluster: {}", failed.join(", "))
 }
 
-fn install(layout: &Layout, weft: &Path) -> Result<()> {
+fn install(layout: &Layout, weft: &Path, keep: bool) -> Result<()> {
     let run = |cmd: Cmd| cmd.env("KUBECONFIG", layout.kubeconfig()).run();
-    // A cluster that was kept may have an older image under the same name.
     run(Cmd::new(weft).args(["install", "--image-pull-policy", "Always"]))?;
+    if keep {
+        // A cluster that was left runs what was pushed before under the same name.
+        for workload in ["deployment/weft-control", "daemonset/weft-agent"] {
+            let system = ["--namespace=istio-system", "rollout"];
+            let kubectl = || Cmd::new(layout.path("bin/kubectl")).args(system);
+            run(kubectl().args(["restart", workload]))?;
+            run(kubectl().args(["status", workload, "--timeout=180s"]))?;
+        }
+    }
     run(Cmd::new(weft).args(["status"])).context("weft is installed and does not say how it is")
 }
 

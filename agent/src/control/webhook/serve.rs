@@ -55,7 +55,7 @@ impl Webhooks {
         match self.reviewed(request).await {
             Ok(review) => respond(StatusCode::OK, "application/json", review),
             Err(Failure { status, message }) => {
-                tracing::warn!(%status, message, "cannot answer an admission review");
+                tracing::warn!(%status, why = message, "cannot answer an admission review");
                 respond(status, "text/plain; charset=utf-8", message + "\n")
             }
         }
@@ -98,7 +98,7 @@ impl Webhooks {
         let response = question.answer(&missing);
         if !response.allowed {
             let (kind, namespace, name) = (&request.kind.kind, request.namespace.as_deref(), &request.name);
-            tracing::info!(kind, namespace, name, message = response.result.message, "refused an object");
+            tracing::info!(kind, namespace, name, why = response.result.message, "refused an object");
         }
         response
     }

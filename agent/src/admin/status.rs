@@ -36,6 +36,7 @@ pub struct Status {
     /// The world in force.
     pub snapshot: SnapshotStatus,
     /// Whether the agent's death would cost connections.
+    #[serde(default)]
     pub keeper: Keeper,
     /// Pods of this node.
     pub pods: Vec<PodStatus>,
@@ -44,10 +45,11 @@ pub struct Status {
 }
 
 /// The process that holds the pods' listeners when the agent dies.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Keeper {
-    /// None is wanted.
+    /// None is wanted, or the agent is of a version that has none.
+    #[default]
     Off,
     /// It holds all listeners.
     Holding,

@@ -20,8 +20,12 @@ use crate::{
 pub const RIGHTS: &[(&str, &[&str])] = &[
     ("", &["configmaps", "namespaces", "nodes", "pods", "services"]),
     ("discovery.k8s.io", &["endpointslices"]),
-    ("networking.istio.io", &["destinationrules", "virtualservices"]),
-    ("security.istio.io", &["authorizationpolicies", "peerauthentications"]),
+    // All kinds of these groups: those without effect are read to say so to their authors.
+    ("networking.istio.io", &["*"]),
+    ("security.istio.io", &["*"]),
+    ("telemetry.istio.io", &["*"]),
+    ("extensions.istio.io", &["*"]),
+    ("gateway.networking.k8s.io", &["*"]),
 ];
 
 /// Objects in one page of a list.

@@ -2,7 +2,7 @@
 //!
 //! Owns the order of things. The cluster is `crate::cluster`'s, images are `crate::image`'s, scenarios are in `tests/cluster`.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -50,8 +50,12 @@ pub fn run(filter: Option<&str>, keep: bool, steps: &mut Steps) -> Result<()> {
     if !keep {
         remove_left_over(steps)?;
     }
+    let found = store::find(NAME)?.is_some();
     let cluster = up::run(NAME, &up::Args::with_nodes(NODES), steps);
-    let passed = cluster.and_then(|layout| on_cluster(&layout, filter, keep, steps));
+    let passed = cluster.and_then(|layout| {
+        let run = Run { layout: &layout, weft: build_programs(false)?.weft, filter, keep, found };
+        run.all(steps)
+    });
     if keep {
         eprintln!("cluster {NAME} stays: cargo xtask cluster --name {NAME} shell, and later: down");
         return passed;
@@ -69,56 +73,65 @@ fn remove_left_over(steps: &mut Steps) -> Result<()> {
     steps.step("cluster of an earlier run", || down::run(NAME).map(|_layout| ()))
 }
 
-/// Every part runs, also after one that failed: one look shows everything that is broken.
-fn on_cluster(layout: &Layout, filter: Option<&str>, keep: bool, steps: &mut Steps) -> Result<()> {
-    let weft = build_programs(false)?.weft;
-    let mut failed = Vec::new();
-    let mut run = |part: &'static Part, steps: &mut Steps| {
-        if let Err(error) = steps.step(part.name, || part.run(layout, &weft, filter)) {
-            eprintln!("error: {error:#}");
-            failed.push(part.name);
-        }
-    };
-    BEFORE.iter().for_each(|part| run(part, steps));
-    steps.step("weft install", || install(layout, &weft, keep))?;
-    // Kept, the mesh has to be there for the next look.
-    let parts = AFTER.iter().filter(|part| !(keep && part.tests == ["uninstall"]));
-    parts.for_each(|part| run(part, steps));
-    if failed.is_empty() {
-        return Ok(());
-    }
-    bail!("failed on the cluster: {}", failed.join(", "))
+/// One run on a cluster that is up.
+struct Run<'a> {
+    layout: &'a Layout,
+    weft: PathBuf,
+    filter: Option<&'a str>,
+    keep: bool,
+    /// Whether an earlier run left the cluster.
+    found: bool,
 }
 
-fn install(layout: &Layout, weft: &Path, keep: bool) -> Result<()> {
-    let run = |cmd: Cmd| cmd.env("KUBECONFIG", layout.kubeconfig()).run();
-    run(Cmd::new(weft).args(["install", "--image-pull-policy", "Always"]))?;
-    if keep {
-        // A cluster that was left runs what was pushed before under the same name.
-        for workload in ["deployment/weft-control", "daemonset/weft-agent"] {
-            let system = ["--namespace=istio-system", "rollout"];
-            let kubectl = || Cmd::new(layout.path("bin/kubectl")).args(system);
-            run(kubectl().args(["restart", workload]))?;
-            run(kubectl().args(["status", workload, "--timeout=180s"]))?;
+impl Run<'_> {
+    /// Every part runs, also after one that failed: one look shows everything that is broken.
+    fn all(&self, steps: &mut Steps) -> Result<()> {
+        let mut failed = Vec::new();
+        let mut run = |part: &'static Part, steps: &mut Steps| {
+            if let Err(error) = steps.step(part.name, || self.part(part)) {
+                eprintln!("error: {error:#}");
+                failed.push(part.name);
+            }
+        };
+        BEFORE.iter().for_each(|part| run(part, steps));
+        steps.step("weft install", || self.install())?;
+        // On a cluster that is kept, the mesh has to be there for the next look.
+        let parts = AFTER.iter().filter(|part| !(self.keep && part.tests == ["uninstall"]));
+        parts.for_each(|part| run(part, steps));
+        if failed.is_empty() {
+            return Ok(());
         }
+        bail!("failed on the cluster: {}", failed.join(", "))
     }
-    run(Cmd::new(weft).args(["status"])).context("weft is installed and does not say how it is")
-}
 
-impl Part {
-    fn run(&self, layout: &Layout, weft: &Path, filter: Option<&str>) -> Result<()> {
-        let tests = self.tests.iter().flat_map(|test| ["--test", test]);
+    fn install(&self) -> Result<()> {
+        let run = |cmd: Cmd| cmd.env("KUBECONFIG", self.layout.kubeconfig()).run();
+        run(Cmd::new(&self.weft).args(["install", "--image-pull-policy", "Always"]))?;
+        if self.found {
+            // It runs what was pushed before under the same name.
+            for workload in ["deployment/weft-control", "daemonset/weft-agent"] {
+                let kubectl =
+                    || Cmd::new(self.layout.path("bin/kubectl")).args(["--namespace=istio-system", "rollout"]);
+                run(kubectl().args(["restart", workload]))?;
+                run(kubectl().args(["status", workload, "--timeout=180s"]))?;
+            }
+        }
+        run(Cmd::new(&self.weft).args(["status"])).context("weft is installed and does not say how it is")
+    }
+
+    fn part(&self, part: &Part) -> Result<()> {
+        let tests = part.tests.iter().flat_map(|test| ["--test", test]);
         let xtask = std::env::current_exe().context("cannot find this executable")?;
         scenarios(&["--no-fail-fast"])
             .args(tests)
-            .args(filter)
+            .args(self.filter)
             // Figures are part of the result.
-            .args(["--", "--show-output", "--test-threads", self.threads])
-            .env("KUBECONFIG", layout.kubeconfig())
-            .env("WEFT_KUBECTL", layout.path("bin/kubectl"))
+            .args(["--", "--show-output", "--test-threads", part.threads])
+            .env("KUBECONFIG", self.layout.kubeconfig())
+            .env("WEFT_KUBECTL", self.layout.path("bin/kubectl"))
             .env("WEFT_CLUSTER", NAME)
             .env("WEFT_XTASK", xtask)
-            .env("WEFT_BIN", weft)
+            .env("WEFT_BIN", &self.weft)
             .run()
     }
 }

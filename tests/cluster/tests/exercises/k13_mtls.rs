@@ -137,38 +137,42 @@ fn all_are_in_the_mesh(rig: &Rig) -> Result<()> {
     let resets = refused.failures().filter(|failure| failure.kind == FailureKind::Reset).count();
     assert_eq!(resets, 30, "{:?}", refused.summary());
 
-    rig.member.get_many("http://sentences:5000/", &[], 50, 4)?.assert_sentences();
     let [sentences, age, name] = ["sentence", "age", "name"].map(|mode| rig.namespace.pod(&format!("mode={mode}")));
-    let sentences = sentences?;
-    assert_edge(rig, &rig.member, &sentences, "sentences");
-    assert_edge(rig, &sentences, &age?, "age");
-    assert_edge(rig, &sentences, &name?, "name");
+    let (sentences, age, name) = (sentences?, age?, name?);
+    let edges = [(&rig.member, &sentences, "sentences"), (&sentences, &age, "age"), (&sentences, &name, "name")];
+    let before = edges.map(|(source, server, service)| counted(rig, source, server, service));
+    rig.member.get_many("http://sentences:5000/", &[], 50, 4)?.assert_sentences();
+    for ((source, server, service), before) in edges.into_iter().zip(before) {
+        let before = before?;
+        eventually(APPLIES, || {
+            let now = counted(rig, source, server, service)?;
+            let [proved, all, asked] = [0, 1, 2].map(|at| now[at] - before[at]);
+            ensure!(proved == 50.0 && all == 50.0, "the server of {service} counted {proved} proved requests of {all}");
+            ensure!(asked == 50.0, "the client of {service} counted {asked}");
+            Ok(())
+        });
+    }
     Ok(())
 }
 
-/// Both ends counted 50 requests over this edge, proved by the principals of the side panel, and none that was not.
-#[track_caller]
-fn assert_edge(rig: &Rig, source: &Pod, destination: &Pod, service: &str) {
+/// Requests over an edge: those that the server knows to be proved by the principals of the side panel, all that it has answered, and
+/// those that the client knows to be proved.
+fn counted(rig: &Rig, source: &Pod, server: &Pod, service: &str) -> Result<[f64; 3]> {
     let principal = format!("spiffe://cluster.local/ns/{}/sa/default", rig.namespace.name());
     let host = format!("{service}.{}.svc.cluster.local", rig.namespace.name());
-    eventually(APPLIES, || {
-        let edge = [
-            ("source_principal", &*principal),
-            ("destination_principal", &principal),
-            ("destination_service", &host),
-            ("response_code", "200"),
-        ];
-        let at_server = [("reporter", "destination"), ("connection_security_policy", "mutual_tls")];
-        let server = rig.member.mesh_page(destination)?;
-        let (proved, all) = (
-            server.requests(&[&edge[..], &at_server].concat()),
-            server.requests(&[("reporter", "destination"), ("response_code", "200")]),
-        );
-        ensure!(proved == 50.0 && all == 50.0, "the server of {host} counted {proved} proved requests of {all}");
-        let client = rig.member.mesh_page(source)?.requests(&[&edge[..], &[("reporter", "source")]].concat());
-        ensure!(client == 50.0, "the client of {host} counted {client}");
-        Ok(())
-    });
+    let edge = [
+        ("source_principal", &*principal),
+        ("destination_principal", &principal),
+        ("destination_service", &host),
+        ("response_code", "200"),
+    ];
+    let (page, client) = (rig.member.mesh_page(server)?, rig.member.mesh_page(source)?);
+    let at_server = [("reporter", "destination"), ("connection_security_policy", "mutual_tls")];
+    Ok([
+        page.requests(&[&edge[..], &at_server].concat()),
+        page.requests(&[("reporter", "destination"), ("response_code", "200")]),
+        client.requests(&[&edge[..], &[("reporter", "source")]].concat()),
+    ])
 }
 
 /// A destination rule says how to speak to each subset: in plain text to v1, with mTLS to v2.

@@ -193,6 +193,10 @@ fn answer_as_agent() -> Result<()> {
         let mut stream = stream?;
         let mut request = [0; 1024];
         let count = stream.read(&mut request)?;
+        if count == 0 {
+            // Somebody only wanted to know who listens.
+            continue;
+        }
         let status = if request[..count].starts_with(b"GET /ready ") { "200 OK" } else { "404 Not Found" };
         write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n")?;
     }

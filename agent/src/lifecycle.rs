@@ -6,7 +6,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -27,7 +27,7 @@ pub struct Drainer {
 #[derive(Clone, Debug)]
 pub struct Drain {
     signal: watch::Receiver<bool>,
-    retiring: Arc<AtomicBool>,
+    retiring: Arc<watch::Sender<bool>>,
     busy: Arc<AtomicUsize>,
 }
 
@@ -39,7 +39,7 @@ pub struct Busy(Arc<AtomicUsize>);
 pub fn drain() -> (Drainer, Drain) {
     let (signal, heard) = watch::channel(false);
     let busy = Arc::new(AtomicUsize::new(0));
-    (Drainer { signal, busy: busy.clone() }, Drain { signal: heard, retiring: Arc::default(), busy })
+    (Drainer { signal, busy: busy.clone() }, Drain { signal: heard, retiring: Arc::new(watch::Sender::new(false)), busy })
 }
 
 impl Drainer {
@@ -70,12 +70,22 @@ impl Drainer {
 impl Drain {
     /// Asks clients to come back by another connection, or no longer does.
     pub fn set_retiring(&self, retiring: bool) {
-        self.retiring.store(retiring, Ordering::Release);
+        self.retiring.send_replace(retiring);
     }
 
     /// Should clients be asked to come back by another connection?
     pub fn is_retiring(&self) -> bool {
-        self.retiring.load(Ordering::Acquire) || self.has_begun()
+        *self.retiring.borrow() || self.has_begun()
+    }
+
+    /// Waits until clients should be asked to come back by another connection.
+    pub async fn retired(&mut self) {
+        let mut retiring = self.retiring.subscribe();
+        tokio::select! {
+            // Its sender is in this very value.
+            _ = retiring.wait_for(|retiring| *retiring) => {}
+            () = self.begun() => {}
+        }
     }
 
     /// Has draining begun?

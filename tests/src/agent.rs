@@ -107,12 +107,12 @@ impl Agent {
         }
     }
 
-    /// Whether it is this process that answers on the socket, or, for an agent that is a script, one of its own.
+    /// Whether it is this process that answers on the socket, or, for an agent that is a script, one that it started.
     fn answers(&self) -> Result<bool> {
         let stream = UnixStream::connect(self.socket_path())?;
         let listener = nix::sys::socket::getsockopt(&stream, nix::sys::socket::sockopt::PeerCredentials)?.pid();
         let own = self.pid()?.cast_signed();
-        Ok(listener == own || parent_of(listener) == Some(own))
+        Ok(std::iter::successors(Some(listener), |pid| parent_of(*pid)).any(|pid| pid == own))
     }
 
     /// GET on its Unix socket.
@@ -200,10 +200,10 @@ impl Agent {
     }
 }
 
-/// The parent of a process.
+/// The parent of a process; none has the first one.
 fn parent_of(pid: i32) -> Option<i32> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok().filter(|parent| *parent > 0)
 }
 
 impl Cluster {

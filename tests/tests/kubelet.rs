@@ -37,7 +37,9 @@ done
 
 /// A process on node `a` that dials.
 struct Dialler {
-    process: Process,
+    process: Option<Process>,
+    program: PathBuf,
+    script: String,
     orders: PathBuf,
     answers: PathBuf,
 }
@@ -45,6 +47,14 @@ struct Dialler {
 impl Dialler {
     /// `name` is what the process is called, `cgroup` where it moves first.
     fn start(cluster: &Cluster, name: &str, cgroup: Option<&Path>) -> Result<Self> {
+        let mut dialler = Self::prepare(cluster, name, cgroup)?;
+        let program = dialler.program.display().to_string();
+        dialler.process = Some(cluster.on_node("a")?.spawn(&program, &["-c", &dialler.script])?);
+        Ok(dialler)
+    }
+
+    /// One that somebody else starts.
+    fn prepare(cluster: &Cluster, name: &str, cgroup: Option<&Path>) -> Result<Self> {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let folder = cluster.dir().join(format!("dialler-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
         fs::create_dir_all(&folder)?;
@@ -55,8 +65,11 @@ impl Dialler {
         fs::write(&answers, "")?;
         let enter = cgroup.map(|path| format!("echo $$ > {}/cgroup.procs\n", path.display())).unwrap_or_default();
         let script = format!("{enter}ORDERS={}\nANSWERS={}\n{SCRIPT}", orders.display(), answers.display());
-        let process = cluster.on_node("a")?.spawn(&program.display().to_string(), &["-c", &script])?;
-        Ok(Self { process, orders, answers })
+        Ok(Self { process: None, program, script, orders, answers })
+    }
+
+    fn kill(&self) {
+        self.process.iter().for_each(Process::kill);
     }
 
     /// What a connection to that address brings.
@@ -85,6 +98,11 @@ impl Dialler {
 /// A server on node `a` whose policies let nobody in.
 fn closed_server(name: &str) -> Result<(Cluster, Pod)> {
     let cluster = Cluster::mesh(name)?;
+    let server = close(&cluster)?;
+    Ok((cluster, server))
+}
+
+fn close(cluster: &Cluster) -> Result<Pod> {
     let server = cluster.workload("server").node("a").program(Program::Echo { port: 5000 }).start()?;
     server.wait_captured(true)?;
     cluster.apply(NOBODY)?;
@@ -93,7 +111,7 @@ fn closed_server(name: &str) -> Result<(Cluster, Pod)> {
         ensure!(stranger.get(&format!("http://{}:5000/", server.ip())).is_err(), "the policies do not act yet");
         Ok(())
     });
-    Ok((cluster, server))
+    Ok(server)
 }
 
 fn metric(cluster: &Cluster, name: &str) -> Result<u64> {
@@ -163,7 +181,7 @@ fn the_kubelet_is_known_by_more_than_its_name() -> Result<()> {
     std::thread::sleep(Duration::from_secs(5));
     assert!(!pretender.passes(&server, server.ip())?);
     recognised(&cluster, 0);
-    pretender.process.kill();
+    pretender.kill();
     let _ = fs::remove_dir(&cgroup);
     // The real one may be restarted, and its agent, too.
     for round in 0..2 {
@@ -177,7 +195,7 @@ fn the_kubelet_is_known_by_more_than_its_name() -> Result<()> {
         cluster.agent("a")?.start()?;
         cluster.agent("a")?.ready(PATIENCE)?;
         assert!(kubelet.passes(&server, server.ip())?);
-        kubelet.process.kill();
+        kubelet.kill();
         recognised(&cluster, 0);
     }
     Ok(())
@@ -199,5 +217,36 @@ fn a_node_port_is_no_way_around_the_policies() -> Result<()> {
         let failure = outside.get(&url).expect_err("nobody may come in");
         assert_eq!(failure.kind, weft_testbed::FailureKind::Reset, "{failure}");
     }
+    Ok(())
+}
+
+/// A node may be a container itself, with processes of its own: there numbers mean other processes than to the kernel.
+#[test]
+fn a_node_with_processes_of_its_own_has_a_kubelet_of_its_own() -> Result<()> {
+    let cluster = Cluster::new("inner")?.node("a")?;
+    let kubelet = Dialler::prepare(&cluster, "kubelet", None)?;
+    let (inner, outer) = (cluster.dir().join("inner.sh"), cluster.dir().join("outer.sh"));
+    let weft = std::env::var("WEFT_BIN").context("WEFT_BIN names the agent's binary")?;
+    fs::write(cluster.dir().join("kubelet.sh"), &kubelet.script)?;
+    let script = cluster.dir().join("kubelet.sh");
+    fs::write(
+        &inner,
+        format!(
+            "mount -t proc proc /proc\n{} {} &\n{weft} \"$@\" &\nwait $!\n",
+            kubelet.program.display(),
+            script.display()
+        ),
+    )?;
+    let unshare = "exec unshare --pid --fork --kill-child --mount --propagation slave";
+    fs::write(&outer, format!("#!/bin/sh\n{unshare} sh {} \"$@\"\n", inner.display()))?;
+    fs::set_permissions(&outer, fs::Permissions::from_mode(0o755))?;
+    cluster.agent_binary(&outer);
+    cluster.enrol("default", true)?;
+    cluster.start_agents()?;
+    let server = close(&cluster)?;
+    let other = Dialler::start(&cluster, "kubelet", None)?;
+    recognised(&cluster, 1);
+    assert!(kubelet.passes(&server, server.ip())?);
+    assert!(!other.passes(&server, server.ip())?, "it is no process of that node");
     Ok(())
 }

@@ -120,7 +120,7 @@ impl OwnersSocket {
     }
 
     fn claim_name(&mut self) {
-        let is_owner = matches!(*self.standing.borrow_and_update(), Standing::Owner | Standing::TakingOver);
+        let is_owner = self.standing.borrow_and_update().is_owner();
         if !is_owner || self.bound.file.is_ours() {
             return;
         }

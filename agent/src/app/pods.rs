@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use weft_model::{
     snapshot::Snapshot,
     workload::{Enrolment, Named},
@@ -92,10 +92,28 @@ pub async fn start(config: Option<&CniConfig>, cluster: Option<Cluster>, around:
     };
     if let Some(conditions) = conditions {
         let node = conditions::of_node(around.ability, installed);
-        tokio::spawn(conditions::keep_node(conditions.clone(), around.node.clone(), node));
-        tokio::spawn(conditions::keep_pods(conditions, around.node, around.snapshot, around.states));
+        let Surroundings { node: name, snapshot, states, standing, .. } = around;
+        let (of_node, of_pods, name_too) = (conditions.clone(), conditions, name.clone());
+        tokio::spawn(while_owner(standing.clone(), move || {
+            conditions::keep_node(of_node.clone(), name_too.clone(), node.clone())
+        }));
+        tokio::spawn(while_owner(standing, move || {
+            conditions::keep_pods(of_pods.clone(), name.clone(), snapshot.clone(), states.clone())
+        }));
     }
     Ok(())
+}
+
+/// Does what only the owner of the node may do: from the beginning whenever this agent has the node, until another one
+/// has taken it over.
+async fn while_owner<F: Future<Output = ()>>(mut standing: watch::Receiver<Standing>, work: impl Fn() -> F) {
+    // Where nobody can tell of a change any more, there is none.
+    while standing.wait_for(|standing| standing.is_owner()).await.is_ok() {
+        tokio::select! {
+            () = work() => return,
+            Ok(_) = standing.wait_for(|standing| !standing.is_owner()) => {}
+        }
+    }
 }
 
 async fn serve(
@@ -116,7 +134,8 @@ async fn serve(
         drain: around.drain.clone(),
     };
     server.serve(&config.socket).await.with_context(|| "the CNI plugin could not ask".to_owned())?;
-    tokio::spawn(keep_known(config.state.clone(), around.snapshot.clone()));
+    let (known, snapshot) = (config.state.clone(), around.snapshot.clone());
+    tokio::spawn(while_owner(around.standing.clone(), move || keep_known(known.clone(), snapshot.clone())));
     let Some((bin_dir, conf_dir)) = config.folders.clone() else { return Ok(None) };
     let (installer, installed) = Installer::new(install::Config {
         program: binary::SELF.into(),
@@ -126,7 +145,12 @@ async fn serve(
         state: config.state.clone(),
         agent_namespace: config.agent_namespace.clone(),
     });
-    tokio::spawn(installer.run());
+    // Two agents would install their plugins in turns.
+    let installer = Arc::new(Mutex::new(installer));
+    tokio::spawn(while_owner(around.standing.clone(), move || {
+        let installer = installer.clone();
+        async move { installer.lock().await.keep().await }
+    }));
     tokio::spawn(count(installed.clone(), around.metrics.clone()));
     Ok(Some(installed))
 }

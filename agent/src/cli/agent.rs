@@ -78,7 +78,8 @@ pub struct AgentArgs {
     /// Keep pods captured at the end: new connections wait for the next agent, and are refused after --hold-seconds
     #[arg(long, env = "WEFT_KEEP_CAPTURE")]
     pub keep_capture: bool,
-    /// Take the node over from an agent that is running, which then serves the connections that it has
+    /// Take the node over from an agent that is running, which then serves the connections that it has [default: with
+    /// --manifests, no]
     #[arg(long, env = "WEFT_TAKEOVER")]
     pub takeover: bool,
     /// How long new connections may wait for the next agent when this one dies; 0 refuses them at once
@@ -140,7 +141,7 @@ impl AgentArgs {
             keep_capture: self.keep_capture,
             cni: self.cni.config(is_cluster),
             when_unsupported,
-            takeover: self.takeover,
+            takeover: self.takeover || is_cluster,
             hold: Duration::from_secs(self.hold_seconds.into()),
             kubelet_names: self.kubelet_name,
         }

@@ -106,6 +106,11 @@ impl Installer {
 
     /// Keeps them in place, for ever.
     pub async fn run(mut self) {
+        self.keep().await;
+    }
+
+    /// Keeps them in place until the caller drops this; it can be called again.
+    pub async fn keep(&mut self) {
         loop {
             // Watch first, read second: what changes in between is read again.
             self.watch.ensure([&*self.config.bin_dir, &*self.config.conf_dir]);

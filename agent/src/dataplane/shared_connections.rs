@@ -196,7 +196,7 @@ pub async fn serve(pod: Rc<PodContext>, client: Rc<Client>, stream: Stream) {
                 Some(stream) => serve_stream(&pod, &client, stream),
                 None => break,
             },
-            () = drain.begun(), if !is_draining => {
+            () = drain.retired(), if !is_draining => {
                 acceptor.go_away();
                 is_draining = true;
             }

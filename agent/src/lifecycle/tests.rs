@@ -27,10 +27,14 @@ async fn the_deadline_ends_it() {
 async fn who_retires_closes_nothing_yet() {
     let (drainer, drain) = drain();
     let other = drain.clone();
+    let mut ear = drain.clone();
+    let told = tokio::spawn(async move { ear.retired().await });
     other.set_retiring(true);
+    told.await.unwrap();
     assert!(drain.is_retiring() && !drain.has_begun());
     other.set_retiring(false);
     assert!(!drain.is_retiring());
     drainer.begin();
+    drain.clone().retired().await;
     assert!(drain.is_retiring() && drain.has_begun());
 }

@@ -26,6 +26,13 @@ pub enum Standing {
     Superseded,
 }
 
+impl Standing {
+    /// May this agent change what the node has once only?
+    pub fn is_owner(self) -> bool {
+        matches!(self, Self::TakingOver | Self::Owner)
+    }
+}
+
 /// This agent's share in the node.
 pub struct Tenure {
     lock: PathBuf,

@@ -271,6 +271,7 @@ impl Manager {
     }
 
     fn release_all(mut self) -> Released {
+        self.tenure.close_desk();
         let names: Vec<Named> = self.captured.keys().cloned().collect();
         for name in names {
             self.release(&name);

@@ -123,6 +123,13 @@ impl Tenure {
         }
     }
 
+    /// Does not pass the node on any more: who asks is told at once that nobody is there.
+    pub fn close_desk(&mut self) {
+        if let Role::Owner(owner) = &mut self.role {
+            owner.desk = None;
+        }
+    }
+
     /// The successor has ended.
     pub fn lose_successor(&mut self) {
         if !self.is_owner() {

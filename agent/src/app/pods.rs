@@ -91,8 +91,7 @@ pub async fn start(config: Option<&CniConfig>, cluster: Option<Cluster>, around:
         None => None,
     };
     if let Some(conditions) = conditions {
-        let node = conditions::of_node(around.ability, installed);
-        tokio::spawn(conditions::keep_node(conditions.clone(), around.node.clone(), node));
+        tokio::spawn(conditions::keep_node(conditions.clone(), around.node.clone(), around.ability, installed));
         tokio::spawn(conditions::keep_pods(conditions, around.node, around.snapshot, around.states));
     }
     Ok(())

@@ -39,7 +39,10 @@ pub struct Busy(Arc<AtomicUsize>);
 pub fn drain() -> (Drainer, Drain) {
     let (signal, heard) = watch::channel(false);
     let busy = Arc::new(AtomicUsize::new(0));
-    (Drainer { signal, busy: busy.clone() }, Drain { signal: heard, retiring: Arc::new(watch::Sender::new(false)), busy })
+    (
+        Drainer { signal, busy: busy.clone() },
+        Drain { signal: heard, retiring: Arc::new(watch::Sender::new(false)), busy },
+    )
 }
 
 impl Drainer {

@@ -9,6 +9,8 @@ use anyhow::{Context, Result, ensure};
 use weft_testbed::{Cluster, CniRuntime, Refusal, Sandbox, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// weft's copy of the node's network configuration, which the runtime finds before it.
+const COPY: &str = "0-weft.conflist";
 
 /// Node `a` with an agent that serves a container runtime's plugin: `default` is enrolled, `outside` is not.
 fn node(name: &str) -> Result<(Cluster, CniRuntime)> {
@@ -29,7 +31,7 @@ fn node(name: &str) -> Result<(Cluster, CniRuntime)> {
 }
 
 fn installed(runtime: &CniRuntime) -> Result<()> {
-    let list = fs::read_to_string(runtime.conf_dir().join("10-net.conflist"))?;
+    let list = fs::read_to_string(runtime.conf_dir().join(COPY)).context(COPY)?;
     ensure!(list.contains("weft-cni"), "no entry: {list}");
     ensure!(runtime.bin_dir().join("weft-cni").exists(), "no binary");
     Ok(())
@@ -164,12 +166,32 @@ fn without_an_agent_pods_of_the_mesh_are_held_and_others_start() -> Result<()> {
 }
 
 #[test]
+fn a_node_that_has_just_booted_holds_pods_although_its_network_is_written_anew() -> Result<()> {
+    let (cluster, runtime) = node("boot")?;
+    cluster.agent("a")?.kill9()?;
+    // Installers of networks start before the agent does, and write their file as if nobody else were there.
+    fs::write(runtime.conf_dir().join("10-net.conflist"), runtime.original())?;
+    let early = runtime.sandbox("default", "early")?;
+    let refusal = refused(&runtime, &early)?;
+    ensure!(refusal.message.contains("is held until it is"), "{refusal:?}");
+    // Another network than before: nobody keeps the old one, also without an agent.
+    let updated = runtime.original().replace("\"0.0.0.0/0\"", "\"10.0.0.0/8\"");
+    fs::write(runtime.conf_dir().join("10-net.conflist"), updated)?;
+    let plain = runtime.sandbox("outside", "plain")?;
+    let refusal = refused(&runtime, &plain)?;
+    ensure!(refusal.message.contains("has changed"), "{refusal:?}");
+    runtime.delete(&plain)?.map_err(|refusal| anyhow::anyhow!("DEL: {refusal:?}"))?;
+    let result = runtime.add(&plain)?.map_err(|refusal| anyhow::anyhow!("{refusal:?}"))?;
+    ensure!(result["routes"][0]["dst"] == "10.0.0.0/8", "{result}");
+    Ok(())
+}
+
+#[test]
 fn the_plugin_keeps_its_place_and_leaves_as_it_came() -> Result<()> {
     let (cluster, runtime) = node("place")?;
-    let list = runtime.conf_dir().join("10-net.conflist");
-    // What another installer does when it is updated: everything anew, as if nobody else were there.
+    let (list, copy) = (runtime.conf_dir().join("10-net.conflist"), runtime.conf_dir().join(COPY));
     for _ in 0..2 {
-        fs::write(&list, runtime.original())?;
+        fs::write(&copy, runtime.original())?;
         fs::write(runtime.bin_dir().join("weft-cni"), "nonsense")?;
         eventually(PATIENCE, || {
             installed(&runtime)?;
@@ -177,6 +199,13 @@ fn the_plugin_keeps_its_place_and_leaves_as_it_came() -> Result<()> {
             Ok(())
         });
     }
+    // What the installer of the network does when it is updated.
+    let updated = runtime.original().replace("\"0.0.0.0/0\"", "\"10.0.0.0/8\"");
+    fs::write(&list, &updated)?;
+    eventually(PATIENCE, || {
+        ensure!(fs::read_to_string(&copy)?.contains("10.0.0.0/8"), "the copy is that of before");
+        Ok(())
+    });
     let sandbox = runtime.sandbox("default", "pod")?;
     announce(&cluster, "default", "pod", &sandbox)?;
     runtime.add(&sandbox)?.map_err(|refusal| anyhow::anyhow!("{refusal:?}"))?;
@@ -200,7 +229,7 @@ fn the_plugin_keeps_its_place_and_leaves_as_it_came() -> Result<()> {
         ],
     )?;
     ensure!(cleaned.code() == 0, "{cleaned:?}");
-    ensure!(fs::read_to_string(&list)? == runtime.original(), "the very file that was there");
+    ensure!(!copy.exists() && fs::read_to_string(&list)? == updated, "the file of others is as they wrote it");
     ensure!(fs::read_dir(runtime.bin_dir())?.count() == 0 && !runtime.path("cni-state.json").exists());
     Ok(())
 }

@@ -1,6 +1,9 @@
 //! Is everything in place that this node's pods need?
 
-use std::{collections::HashMap, time::SystemTime};
+use std::{
+    collections::HashMap,
+    time::{Duration, SystemTime},
+};
 
 use weft_model::workload::Workload;
 
@@ -13,6 +16,9 @@ use crate::{
 
 /// Said instead of everything else by an agent that was told to stop.
 pub(super) const ENDING: &str = "the agent is ending";
+
+/// How long an agent may take to find the pods that run already.
+const SETTLING: Duration = Duration::from_secs(15);
 
 /// What keeps the world from being whole, and why, a line each.
 pub(super) fn not_read(report: &Report) -> Vec<String> {
@@ -48,7 +54,12 @@ impl Admin {
         for workload in self.enrolled(&snapshot) {
             match states.get(&workload.pod) {
                 None => missing.push(format!("pod {} is not captured yet", workload.pod)),
-                Some(CaptureState::Failed { .. }) => {}
+                // A pod with an address runs: an agent that has just begun is about to find it. Later, whatever is the
+                // matter with that pod must not keep the others from being served by this agent.
+                Some(CaptureState::Pending { .. }) if !workload.addresses.is_empty() && self.has_just_begun() => {
+                    missing.push(format!("pod {} was not found yet", workload.pod));
+                }
+                Some(CaptureState::Pending { .. } | CaptureState::Failed { .. }) => {}
                 Some(_) => missing.extend(without_certificate(workload, certificates.get(&workload.identity))),
             }
         }
@@ -56,11 +67,16 @@ impl Admin {
         missing
     }
 
+    fn has_just_begun(&self) -> bool {
+        self.started.elapsed() < SETTLING
+    }
+
     /// Sets the gauges that only this page knows.
     pub(super) fn set_gauges(&self, is_ready: bool) {
         self.metrics.ready.set(i64::from(is_ready));
-        let captured =
-            self.states.borrow().values().filter(|state| !matches!(state, CaptureState::Failed { .. })).count();
+        let is_captured =
+            |state: &&CaptureState| matches!(state, CaptureState::Proven { .. } | CaptureState::Unproven { .. });
+        let captured = self.states.borrow().values().filter(is_captured).count();
         self.metrics.captured_pods.set(i64::try_from(captured).unwrap_or(i64::MAX));
         let states = self.states.borrow();
         let named = states.iter().map(|(pod, state)| (&*pod.namespace, &*pod.name, state.word()));

@@ -104,6 +104,11 @@ pub enum Capture {
         /// Why not.
         reason: String,
     },
+    /// Not captured, because it is nowhere to be found.
+    Pending {
+        /// What is awaited.
+        reason: String,
+    },
     /// Not captured although it should be.
     Failed {
         /// Why, with the next step.
@@ -234,6 +239,7 @@ fn capture(state: &CaptureState) -> Capture {
     match state {
         CaptureState::Proven { at, .. } => Capture::Proven { seconds_ago: since(*at) },
         CaptureState::Unproven { reason } => Capture::Unproven { reason: reason.clone() },
+        CaptureState::Pending { reason } => Capture::Pending { reason: reason.clone() },
         CaptureState::Failed { reason } => Capture::Failed { reason: reason.clone() },
     }
 }

@@ -26,23 +26,16 @@ const WRITE_PAUSE: Duration = Duration::from_millis(50);
 const RETRY_MIN: Duration = Duration::from_secs(2);
 const RETRY_MAX: Duration = Duration::from_secs(120);
 
+/// How often the plan is looked at without a change.
+const LOOK: Duration = Duration::from_secs(20);
+
+/// How long the CNI plugin may take to be installed before the condition says that it is not.
+const INSTALLING: Duration = Duration::from_secs(15);
+
 /// How often the node's condition is written without a change: its `lastHeartbeatTime` says that somebody stands by it.
 const HEARTBEAT: Duration = Duration::from_secs(300);
 
-/// The node's condition as it follows from its parts.
-pub fn of_node(ability: Ability, installed: Option<watch::Receiver<Installed>>) -> watch::Receiver<Condition> {
-    let first = node(&ability, installed.as_ref().map(|installed| installed.borrow().clone()).as_ref());
-    let (sender, condition) = watch::channel(first);
-    tokio::spawn(async move {
-        let Some(mut installed) = installed else { return sender.closed().await };
-        while installed.changed().await.is_ok() {
-            sender.send_replace(node(&ability, Some(&installed.borrow_and_update().clone())));
-        }
-    });
-    condition
-}
-
-fn node(ability: &Ability, installed: Option<&Installed>) -> Condition {
+fn of_node(ability: &Ability, installed: Option<Installed>) -> Condition {
     let no = |reason, message: String| Condition { is_true: false, reason, message };
     match (ability, installed) {
         (Ability::Refuses(lacks), _) => {
@@ -73,10 +66,19 @@ fn node(ability: &Ability, installed: Option<&Installed>) -> Condition {
 }
 
 /// Writes the node's condition, for ever.
-pub async fn keep_node(conditions: Conditions, node: Arc<str>, mut wanted: watch::Receiver<Condition>) {
+pub async fn keep_node(
+    conditions: Conditions,
+    node: Arc<str>,
+    ability: Ability,
+    mut installed: Option<watch::Receiver<Installed>>,
+) {
+    if let Some(installed) = &mut installed {
+        // What an installer that has just begun would say is not worth a change of the condition.
+        let _ = timeout(INSTALLING, installed.changed()).await;
+    }
     let mut pause = RETRY_MIN;
     loop {
-        let condition = wanted.borrow_and_update().clone();
+        let condition = of_node(&ability, installed.as_mut().map(|installed| installed.borrow_and_update().clone()));
         match conditions.node(&node, Some(&condition)).await {
             Ok(_) => pause = HEARTBEAT,
             Err(error) => {
@@ -84,8 +86,16 @@ pub async fn keep_node(conditions: Conditions, node: Arc<str>, mut wanted: watch
                 pause = if pause == HEARTBEAT { RETRY_MIN } else { (pause * 2).min(RETRY_MAX) };
             }
         }
-        if let Ok(Err(_ended)) = timeout(pause, wanted.changed()).await {
-            return;
+        let has_changed = match &mut installed {
+            Some(installed) => timeout(pause, installed.changed()).await,
+            None => {
+                sleep(pause).await;
+                Ok(Ok(()))
+            }
+        };
+        if let Ok(Err(_ended)) = has_changed {
+            // Its last word stays.
+            sleep(pause).await;
         }
     }
 }
@@ -97,10 +107,10 @@ pub async fn keep_pods(
     mut snapshot: watch::Receiver<Arc<Snapshot>>,
     mut states: watch::Receiver<States>,
 ) {
-    let mut plan = Plan::new(node);
+    let mut plan = Plan::new(node, Instant::now());
     loop {
-        plan.follow(&snapshot.borrow_and_update().clone(), &states.borrow_and_update().clone());
         let now = Instant::now();
+        plan.follow(&snapshot.borrow_and_update().clone(), &states.borrow_and_update().clone(), now);
         if let Some(write) = plan.next(now) {
             match conditions.pod(&write.pod, &write.uid, write.condition.as_ref()).await {
                 // A pod that is gone leaves the world soon.
@@ -118,7 +128,7 @@ pub async fn keep_pods(
         tokio::select! {
             changed = snapshot.changed() => if changed.is_err() { return },
             changed = states.changed() => if changed.is_err() { return },
-            () = sleep(plan.retry_in(now).unwrap_or(HEARTBEAT)) => {}
+            () = sleep(plan.retry_in(now).unwrap_or(LOOK)) => {}
         }
     }
 }
@@ -131,7 +141,9 @@ fn of_pod(node: &str, state: &CaptureState) -> Condition {
             message: format!("a connection from inside the pod came out at the agent of node {node}"),
         },
         CaptureState::Unproven { reason } => Condition { is_true: false, reason: "NotProven", message: reason.clone() },
-        CaptureState::Failed { reason } => Condition { is_true: false, reason: "NotCaptured", message: reason.clone() },
+        CaptureState::Pending { reason } | CaptureState::Failed { reason } => {
+            Condition { is_true: false, reason: "NotCaptured", message: reason.clone() }
+        }
     }
 }
 

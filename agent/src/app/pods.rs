@@ -91,11 +91,10 @@ pub async fn start(config: Option<&CniConfig>, cluster: Option<Cluster>, around:
         None => None,
     };
     if let Some(conditions) = conditions {
-        let node = conditions::of_node(around.ability, installed);
-        let Surroundings { node: name, snapshot, states, standing, .. } = around;
+        let Surroundings { node: name, snapshot, states, standing, ability, .. } = around;
         let (of_node, of_pods, name_too) = (conditions.clone(), conditions, name.clone());
         tokio::spawn(while_owner(standing.clone(), move || {
-            conditions::keep_node(of_node.clone(), name_too.clone(), node.clone())
+            conditions::keep_node(of_node.clone(), name_too.clone(), ability.clone(), installed.clone())
         }));
         tokio::spawn(while_owner(standing, move || {
             conditions::keep_pods(of_pods.clone(), name.clone(), snapshot.clone(), states.clone())

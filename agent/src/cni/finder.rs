@@ -105,9 +105,12 @@ impl Finder {
         let is_known = uids == self.missing;
         self.pause = if is_known { (self.pause * 2).min(PAUSE_MAX) } else { PAUSE_MIN };
         for (uid, reason) in missing.iter().filter(|(uid, _)| !self.missing.contains(uid)) {
-            let pod = snapshot.workloads.values().find(|workload| workload.uid == *uid);
-            let pod = pod.map_or_else(|| uid.to_string(), |workload| workload.pod.to_string());
-            tracing::warn!(pod, reason, "the network namespace of a pod is not known; looking again");
+            let Some(workload) = snapshot.workloads.values().find(|workload| workload.uid == *uid) else { continue };
+            // Without an address it has not begun: the plugin will say where it is.
+            if !workload.addresses.is_empty() {
+                let pod = &workload.pod;
+                tracing::warn!(%pod, reason, "the network namespace of a pod is not known; looking again");
+            }
         }
         self.missing = uids;
     }

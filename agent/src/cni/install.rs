@@ -1,24 +1,27 @@
 //! Keeps the CNI plugin in its place on the node: the binary, and the entry in the network configuration that the node
-//! uses.
+//! uses ([`copy`]).
 //!
-//! Installers of networks write their configuration when they start, and again when they are updated: then the entry is
-//! gone, and comes back as soon as the kernel says that the folder changed. Both stay when the agent ends, so that no pod
-//! starts unnoticed while there is none, also after a reboot; [`remove`] takes them away.
+//! Others write into the same folders: what they change is put right as soon as the kernel says so. Binary and entry stay
+//! when the agent ends, so that no pod starts unnoticed while there is none, also after a reboot; [`remove`] takes them
+//! away.
 
 pub mod binary;
 pub mod conflist;
+pub mod copy;
+pub mod entry;
 pub mod original;
 mod watch;
 
 use std::{
+    collections::VecDeque,
     fs, io,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
-use conflist::NetworkFile;
+use copy::Plan;
+use entry::Entry;
 use original::{Original, remove_if_there};
-use serde_json::{Value, json};
 use tokio::{sync::watch as channel, task::spawn_blocking, time::timeout};
 use watch::Watch;
 
@@ -32,6 +35,10 @@ const REPAIR: Duration = Duration::from_millis(200);
 
 /// How often the folders are looked at without being told.
 const POLL: Duration = Duration::from_secs(5);
+
+/// More repairs than these in that time are a contest: then it goes on at the pace of [`POLL`], and says so.
+const REPAIRS_MAX: usize = 10;
+const REPAIRS_IN: Duration = Duration::from_secs(60);
 
 /// Where things are, for the agent and, under the same paths, for the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,21 +83,23 @@ pub struct Installer {
     watch: Watch,
     /// What the binary in place was when it was last compared, and ran: changed, it is looked at again.
     tried: Option<(u64, u64, Option<SystemTime>)>,
+    /// When the last repairs were made.
+    repairs: VecDeque<Instant>,
     state: channel::Sender<Installed>,
 }
 
 impl Config {
     /// Our entry in a network configuration.
-    pub fn entry(&self) -> Value {
-        json!({
-            "type": NAME,
-            "socket": self.socket,
-            "state": self.state,
-            "agentNamespace": self.agent_namespace,
-        })
+    fn entry(&self) -> Entry {
+        Entry {
+            socket: self.socket.clone(),
+            state: self.state.clone(),
+            agent_namespace: self.agent_namespace.clone(),
+            ..Entry::default()
+        }
     }
 
-    /// Where the configuration is kept as it was before.
+    /// Where a configuration is kept as it was before.
     fn record(&self) -> PathBuf {
         self.state.with_file_name("cni-original.json")
     }
@@ -101,7 +110,7 @@ impl Installer {
     pub fn new(config: Config) -> (Self, channel::Receiver<Installed>) {
         let reason = "the agent has just started".to_owned();
         let (state, seen) = channel::channel(Installed::Waiting { reason });
-        (Self { config, watch: Watch::new(), tried: None, state }, seen)
+        (Self { config, watch: Watch::new(), tried: None, repairs: VecDeque::new(), state }, seen)
     }
 
     /// Keeps them in place, for ever.
@@ -115,8 +124,10 @@ impl Installer {
             // Watch first, read second: what changes in between is read again.
             self.watch.ensure([&*self.config.bin_dir, &*self.config.conf_dir]);
             let now = self.step().await;
+            let now = if self.is_contested() { contested(&now) } else { now };
+            let pause = if self.is_contested() { POLL } else { REPAIR };
             self.publish(now);
-            tokio::time::sleep(REPAIR).await;
+            tokio::time::sleep(pause).await;
             if timeout(POLL, self.watch.woken()).await.is_ok() {
                 while timeout(QUIET, self.watch.woken()).await.is_ok() {}
             }
@@ -130,7 +141,10 @@ impl Installer {
         }
         let config = self.config.clone();
         match spawn_blocking(move || entry(&config)).await {
-            Ok(installed) => installed,
+            Ok((installed, is_repaired)) => {
+                self.repairs.extend(is_repaired.then(Instant::now));
+                installed
+            }
             Err(error) => Installed::Failed { reason: format!("the installer of the CNI plugin panicked: {error}") },
         }
     }
@@ -156,6 +170,11 @@ impl Installer {
         Ok(())
     }
 
+    fn is_contested(&mut self) -> bool {
+        self.repairs.retain(|at| at.elapsed() < REPAIRS_IN);
+        self.repairs.len() > REPAIRS_MAX
+    }
+
     fn publish(&self, now: Installed) {
         self.state.send_if_modified(|before| {
             if *before == now {
@@ -174,60 +193,76 @@ impl Installer {
     }
 }
 
+/// What is said when others want it otherwise, again and again.
+fn contested(now: &Installed) -> Installed {
+    let Installed::Yes { file } = now else { return now.clone() };
+    let reason = format!(
+        "another program removes or rewrites {file} again and again: let it leave the files of others alone (Cilium: \
+         cni.exclusive=false)"
+    );
+    Installed::Failed { reason }
+}
+
 /// What tells one version of a file from another.
 fn looks(path: &Path) -> Option<(u64, u64, Option<SystemTime>)> {
     let found = fs::metadata(path).ok()?;
     Some((std::os::unix::fs::MetadataExt::ino(&found), found.len(), found.modified().ok()))
 }
 
-/// Puts our entry into the configuration that the node uses.
-fn entry(config: &Config) -> Installed {
+/// Puts our entry into the configuration that the node uses. Also, whether it was not there.
+fn entry(config: &Config) -> (Installed, bool) {
     let folder = &config.conf_dir;
     let next_step = "mount the node's folder of network configurations there, or name it with --cni-conf-dir";
-    let files = match files(folder) {
+    let waiting = |reason| (Installed::Waiting { reason }, false);
+    if !config.state.exists() {
+        // Without it the plugin holds every pod while the agent is away.
+        return waiting(format!("{} is not written yet", config.state.display()));
+    }
+    let files = match copy::files(folder) {
         Ok(files) => files,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Installed::Waiting { reason: format!("there is no {}; {next_step}", folder.display()) };
+            return waiting(format!("there is no {}; {next_step}", folder.display()));
         }
         Err(error) => {
-            return Installed::Failed { reason: format!("cannot read {}: {error}; {next_step}", folder.display()) };
+            let reason = format!("cannot read {}: {error}; {next_step}", folder.display());
+            return (Installed::Failed { reason }, false);
         }
     };
-    let (active, passed_over) = conflist::active(&files);
-    let Some(file) = active else {
-        let others = if passed_over.is_empty() { String::new() } else { format!(" ({})", passed_over.join(", ")) };
-        let reason = format!("no network configuration in {} yet{others}", folder.display());
-        return Installed::Waiting { reason };
-    };
-    let written = match file.with_entry(&config.entry()) {
-        Ok(None) => return Installed::Yes { file: file.name.clone() },
-        Ok(Some(text)) => Original::replace(&config.record(), folder, file, &text).map_err(|error| error.to_string()),
-        Err(reason) => Err(reason),
-    };
-    match written {
-        Ok(()) => {
-            tracing::info!(file = file.name, "put the CNI plugin into a network configuration");
-            Installed::Yes { file: file.list_name() }
+    let has_copy = files.iter().any(|file| file.name == copy::NAME);
+    let written = match copy::plan(&files, folder, &config.entry()) {
+        Err(reason) => return (Installed::Failed { reason }, false),
+        Ok((None, _)) if has_copy => return (Installed::Yes { file: copy::NAME.to_owned() }, false),
+        Ok((None, passed_over)) => {
+            let others = if passed_over.is_empty() { String::new() } else { format!(" ({})", passed_over.join(", ")) };
+            return waiting(format!("no network configuration in {} yet{others}", folder.display()));
         }
-        Err(reason) => Installed::Failed { reason: format!("network configuration {}: {reason}", file.name) },
-    }
+        Ok((Some(plan), _)) => put(config, plan, has_copy),
+    };
+    written.unwrap_or_else(|error| (Installed::Failed { reason: error.to_string() }, false))
 }
 
-/// The network configurations of a folder.
-fn files(folder: &Path) -> io::Result<Vec<NetworkFile>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| NetworkFile::is_one(name))
-        else {
-            continue;
-        };
-        // One that has gone again, or that nobody may read, is none for the runtime, either.
-        if let Ok(text) = fs::read_to_string(&path) {
-            files.push(NetworkFile { name: name.to_owned(), text });
+fn put(config: &Config, plan: Plan, has_copy: bool) -> io::Result<(Installed, bool)> {
+    let folder = &config.conf_dir;
+    match plan {
+        Plan::Copy { from, text } => {
+            let is_repaired = copy::put(folder, &text)?;
+            if is_repaired {
+                tracing::info!(from, file = copy::NAME, "copied the network configuration, with the CNI plugin in it");
+            }
+            Ok((Installed::Yes { file: copy::NAME.to_owned() }, is_repaired))
+        }
+        Plan::InPlace { file, text } => {
+            let is_repaired = text != file.text;
+            if is_repaired {
+                Original::replace(&config.record(), folder, &file, &text)?;
+                tracing::info!(file = file.name, "put the CNI plugin into a network configuration");
+            }
+            if has_copy {
+                remove_if_there(&folder.join(copy::NAME))?;
+            }
+            Ok((Installed::Yes { file: file.list_name() }, is_repaired))
         }
     }
-    Ok(files)
 }
 
 /// Takes entry, binary and what was kept off the node again. Returns what was removed.
@@ -237,10 +272,14 @@ fn files(folder: &Path) -> io::Result<Vec<NetworkFile>> {
 pub fn remove(config: &Config) -> io::Result<Vec<String>> {
     let mut removed = Vec::new();
     // The entry first: a configuration that names a plugin which is not there lets no pod start.
+    let copy = config.conf_dir.join(copy::NAME);
+    if remove_if_there(&copy)? {
+        removed.push(copy.display().to_string());
+    }
     if Original::restore(&config.record(), &config.conf_dir)? {
         removed.push(format!("entry of {NAME} in {}: as it was before", config.conf_dir.display()));
     }
-    let found = match files(&config.conf_dir) {
+    let found = match copy::files(&config.conf_dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         found => found?,
     };

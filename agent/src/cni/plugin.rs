@@ -27,6 +27,7 @@ use call::{Call, Command, Settings};
 use serde_json::{Value, json};
 
 use super::{
+    install::{copy, entry::Entry},
     known::{Known, is_always_free},
     message::{ANSWER, Answer, Request},
 };
@@ -126,17 +127,18 @@ fn add(call: &Call, settings: &Settings) -> Result<Value, CniError> {
         let problem = format!("{NAME} adds no interface: it has to stand behind the plugin that does, in a .conflist");
         return Err(CniError::new(Code::Config, problem));
     };
+    ensure_current(&settings.entry)?;
     let Some(sandbox) = call.sandbox(settings) else {
         // Not the kubelet's: somebody runs a container of his own with the node's configuration.
         return Ok(result);
     };
-    if is_always_free(&sandbox.namespace, &sandbox.name, &settings.agent_namespace) {
+    if is_always_free(&sandbox.namespace, &sandbox.name, &settings.entry.agent_namespace) {
         return Ok(result);
     }
     let pod = format!("{}/{}", sandbox.namespace, sandbox.name);
     let hold = reason_to_hold(settings, &sandbox.namespace);
     let patience = if hold.is_some() { AGENT_AWAY } else { Duration::ZERO };
-    match (ask::ask(&settings.socket, &Request::Add(sandbox), patience, ANSWER), hold) {
+    match (ask::ask(&settings.entry.socket, &Request::Add(sandbox), patience, ANSWER), hold) {
         (Ok(Answer::Pass { .. }), _) | (Err(_), None) => Ok(result),
         (Ok(Answer::Refuse { reason }), _) => Err(CniError::new(Code::TryAgain, reason)),
         (Err(error), Some(reason)) => Err(CniError::new(
@@ -148,12 +150,30 @@ fn add(call: &Call, settings: &Settings) -> Result<Value, CniError> {
     }
 }
 
+/// The plugins before were called as a copy of the node's network configuration says. If that has changed since, the pod has
+/// the network of before: the next attempt gets it from the new one.
+fn ensure_current(entry: &Entry) -> Result<(), CniError> {
+    let Some(folder) = &entry.copied_in else { return Ok(()) };
+    match copy::refresh(folder, &Entry { copied_in: None, copy_of: None, ..entry.clone() }) {
+        Ok(true) => {
+            let problem =
+                format!("the network configuration in {} has changed: once more, with the new one", folder.display());
+            Err(CniError::new(Code::TryAgain, problem))
+        }
+        Ok(false) => Ok(()),
+        Err(error) => {
+            eprintln!("{NAME}: cannot look whether the network configuration has changed: {error}");
+            Ok(())
+        }
+    }
+}
+
 /// Why a pod of that namespace may not start without an agent; `None` lets it.
 fn reason_to_hold(settings: &Settings, namespace: &str) -> Option<String> {
-    if namespace == settings.agent_namespace {
+    if namespace == settings.entry.agent_namespace {
         return None;
     }
-    match Known::read(&settings.state) {
+    match Known::read(&settings.entry.state) {
         Ok(known) => known.hold(namespace).map(str::to_owned),
         Err(error) => Some(format!("which namespaces are in the mesh is not known: {error}")),
     }
@@ -161,10 +181,10 @@ fn reason_to_hold(settings: &Settings, namespace: &str) -> Option<String> {
 
 fn check(call: &Call, settings: &Settings) -> Result<(), CniError> {
     let Some(sandbox) = call.sandbox(settings) else { return Ok(()) };
-    if is_always_free(&sandbox.namespace, &sandbox.name, &settings.agent_namespace) {
+    if is_always_free(&sandbox.namespace, &sandbox.name, &settings.entry.agent_namespace) {
         return Ok(());
     }
-    match ask::ask(&settings.socket, &Request::Check(sandbox), Duration::ZERO, ANSWER) {
+    match ask::ask(&settings.entry.socket, &Request::Check(sandbox), Duration::ZERO, ANSWER) {
         Ok(Answer::Pass { .. }) => Ok(()),
         Ok(Answer::Refuse { reason }) => Err(CniError::new(Code::TryAgain, reason)),
         Err(error) => Err(CniError::new(Code::TryAgain, format!("weft's agent on this node is not running ({error})"))),
@@ -174,7 +194,7 @@ fn check(call: &Call, settings: &Settings) -> Result<(), CniError> {
 fn delete(variable: &dyn Fn(&str) -> Option<String>, input: &[u8]) -> Result<(), CniError> {
     let (call, settings) = (Call::of(variable)?, Settings::read(input)?);
     let Some(sandbox) = call.sandbox(&settings) else { return Ok(()) };
-    ask::ask(&settings.socket, &Request::Delete(sandbox), Duration::ZERO, NOTICE)
+    ask::ask(&settings.entry.socket, &Request::Delete(sandbox), Duration::ZERO, NOTICE)
         .map(|_answer| ())
         .map_err(|error| CniError::new(Code::TryAgain, format!("cannot tell weft's agent: {error}")))
 }

@@ -36,7 +36,9 @@ pub fn verdict(sandbox: &Sandbox, netns: u64, node: &str, snapshot: &Snapshot, s
             Verdict::Pass("captured, and proven to be".to_owned())
         }
         Some(CaptureState::Proven { .. }) => Verdict::Pending("an earlier sandbox of it is captured still".to_owned()),
-        Some(CaptureState::Unproven { reason } | CaptureState::Failed { reason }) => Verdict::Pending(reason.clone()),
+        Some(
+            CaptureState::Unproven { reason } | CaptureState::Pending { reason } | CaptureState::Failed { reason },
+        ) => Verdict::Pending(reason.clone()),
         None => Verdict::Pending("its capture has not begun".to_owned()),
     }
 }

@@ -60,10 +60,7 @@ pub enum EbpfError {
         source: io::Error,
     },
     /// Nobody has said yet where the pod is.
-    #[error(
-        "the pod's network namespace is not known: neither the CNI plugin named it nor was a process of the pod found on \
-         this node; it is looked for again (the agent's log says what was found)"
-    )]
+    #[error("its network namespace is not known: the CNI plugin has not named it, and no process of the pod was found")]
     NoNetns,
     /// The namespace does not hold the pod's address: it belongs to somebody else.
     #[error(

@@ -175,7 +175,8 @@ pub fn read(path: &Path) -> io::Result<Vec<Leftover>> {
     }
 }
 
-/// Removes rule and routes from the pod. False: its namespace is gone, and they with it.
+/// Removes rule and routes from the pod. False: its namespace is gone, and they with it; so it is when its path leads to
+/// another one by now, which has none of the pod's addresses.
 ///
 /// # Errors
 /// When the namespace cannot be entered or netlink refuses.
@@ -184,6 +185,10 @@ pub fn remove_routes(pod: &Leftover) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         opened => opened?,
     };
+    let found = routes::addresses(&netns)?;
+    if !pod.addresses.is_empty() && !pod.addresses.iter().any(|address| found.contains(address)) {
+        return Ok(false);
+    }
     pod.route().remove(&netns)?;
     Ok(true)
 }

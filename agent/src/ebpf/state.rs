@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, time::SystemTime};
 
 use weft_model::workload::Named;
 
+use super::EbpfError;
+
 /// What is known of a pod's capture.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
@@ -21,6 +23,11 @@ pub enum CaptureState {
         /// Why not.
         reason: String,
     },
+    /// Not captured, because it is nowhere to be found: it has not got a network yet, or was not looked for.
+    Pending {
+        /// What is awaited.
+        reason: String,
+    },
     /// Not captured although it should be.
     Failed {
         /// Why, with the next step.
@@ -29,11 +36,21 @@ pub enum CaptureState {
 }
 
 impl CaptureState {
+    /// The state of a pod whose capture ended in an error.
+    pub(super) fn after(error: &EbpfError) -> Self {
+        let reason = error.to_string();
+        match error {
+            EbpfError::NoNetns => Self::Pending { reason },
+            _ => Self::Failed { reason },
+        }
+    }
+
     /// The state in a word, as metrics have it.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Proven { .. } => "proven",
             Self::Unproven { .. } => "unproven",
+            Self::Pending { .. } => "pending",
             Self::Failed { .. } => "failed",
         }
     }

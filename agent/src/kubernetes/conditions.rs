@@ -68,7 +68,7 @@ impl Conditions {
         Self { client }
     }
 
-    /// Writes a node's condition; `None` removes it. Needs `get` on nodes and `patch` on nodes/status.
+    /// Writes a node's condition, also when it says the same, with the time of now as its heartbeat; `None` removes it. Needs `get` on nodes and `patch` on nodes/status.
     ///
     /// # Errors
     /// The API server's.
@@ -76,8 +76,16 @@ impl Conditions {
         let api = Api::<Node>::all(self.client.clone());
         let Some(node) = api.get_opt(name).await? else { return Ok(Written::Gone) };
         let found = node.status.and_then(|status| status.conditions).unwrap_or_default();
-        let Some(patch) = patch(NODE, &parsed(&found), condition, Timestamp::now()) else { return Ok(Written::Done) };
-        let body = json!({ "status": { "conditions": [patch] } });
+        let (found, now) = (parsed(&found), Timestamp::now());
+        let mut entry = match (patch(NODE, &found, condition, now), condition) {
+            (Some(entry), _) => entry,
+            (None, Some(_)) => json!({ "type": NODE }),
+            (None, None) => return Ok(Written::Done),
+        };
+        if condition.is_some() {
+            entry["lastHeartbeatTime"] = time(now);
+        }
+        let body = json!({ "status": { "conditions": [entry] } });
         written(api.patch_status(name, &PatchParams::default(), &Patch::Strategic(body)).await)
     }
 
@@ -126,9 +134,14 @@ fn patch(kind: &str, found: &[Found], wanted: Option<&Condition>, now: Timestamp
                 return None;
             }
         }
-        _ => patch["lastTransitionTime"] = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into(),
+        _ => patch["lastTransitionTime"] = time(now),
     }
     Some(patch)
+}
+
+/// A time as Kubernetes writes it.
+fn time(at: Timestamp) -> Value {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into()
 }
 
 #[cfg(test)]

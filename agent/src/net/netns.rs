@@ -82,7 +82,7 @@ impl Netns {
     pub fn is_current(&self) -> bool {
         match Self::open(&self.path.to_string_lossy()) {
             Ok(now) => now.cookie == self.cookie,
-            Err(_) => self.path.starts_with(PROC_DIR),
+            Err(_) => self.path.starts_with(PROC_DIR) && self.path.ends_with("ns/net"),
         }
     }
 

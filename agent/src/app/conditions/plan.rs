@@ -10,7 +10,13 @@ use tokio::time::Instant;
 use weft_model::{snapshot::Snapshot, workload::Named};
 
 use super::{RETRY_MAX, RETRY_MIN, of_pod};
-use crate::{ebpf::manager::States, kubernetes::conditions::Condition};
+use crate::{
+    ebpf::manager::{CaptureState, States},
+    kubernetes::conditions::Condition,
+};
+
+/// How long an agent may take to find the pods that run already.
+const SETTLING: Duration = Duration::from_secs(15);
 
 /// One write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +33,7 @@ pub struct Write {
 #[derive(Debug)]
 pub struct Plan {
     node: Arc<str>,
+    begun: Instant,
     wanted: BTreeMap<Arc<str>, (Named, Option<Condition>)>,
     written: HashMap<Arc<str>, Option<Condition>>,
     /// Pods about which the last write failed: when to try again, and how long was waited for that.
@@ -37,12 +44,14 @@ pub struct Plan {
 
 impl Plan {
     /// For the pods of `node`.
-    pub fn new(node: Arc<str>) -> Self {
-        Self { node, wanted: BTreeMap::new(), written: HashMap::new(), failed: HashMap::new(), earlier: None }
+    pub fn new(node: Arc<str>, now: Instant) -> Self {
+        let (wanted, written, failed) = (BTreeMap::new(), HashMap::new(), HashMap::new());
+        Self { node, begun: now, wanted, written, failed, earlier: None }
     }
 
     /// The world has changed.
-    pub fn follow(&mut self, snapshot: &Snapshot, states: &States) {
+    pub fn follow(&mut self, snapshot: &Snapshot, states: &States, now: Instant) {
+        let is_settled = now.duration_since(self.begun) > SETTLING;
         let here = || {
             let of_node = snapshot.workloads.values().filter(|workload| workload.node == self.node);
             of_node.filter(|workload| !workload.uid.is_empty())
@@ -57,6 +66,10 @@ impl Plan {
             let condition = match (workload.is_enrolled(), states.get(&workload.pod)) {
                 // It is being captured.
                 (true, None) => return None,
+                // It has not begun, or was not looked for.
+                (true, Some(CaptureState::Pending { .. })) if workload.addresses.is_empty() || !is_settled => {
+                    return None;
+                }
                 (true, Some(state)) => Some(of_pod(&self.node, state)),
                 (false, _) => None,
             };

@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime};
 
-use super::{node, of_pod};
+use super::{of_node, of_pod};
 use crate::{
     cni::{install::Installed, server::Ability},
     ebpf::manager::CaptureState,
@@ -9,7 +9,7 @@ use crate::{
 #[test]
 fn a_node_is_ready_when_it_captures_and_holds() {
     let said = |ability: Ability, installed: Option<Installed>| {
-        let condition = node(&ability, installed.as_ref());
+        let condition = of_node(&ability, installed);
         (condition.is_true, condition.reason, condition.message)
     };
     let yes = || Some(Installed::Yes { file: "10-net.conflist".to_owned() });

@@ -92,7 +92,7 @@ pub(super) fn name(pod: &PodStatus) -> String {
 pub(in crate::cli) fn capture(pod: &PodStatus) -> String {
     match &pod.capture {
         _ if !pod.enrolled => "-".to_owned(),
-        None => "pending".to_owned(),
+        None | Some(Capture::Pending { .. }) => "pending".to_owned(),
         Some(Capture::Proven { seconds_ago }) => format!("proven {} ago", duration(*seconds_ago)),
         Some(Capture::Unproven { .. }) => "unproven".to_owned(),
         Some(Capture::Failed { .. }) => "failed".to_owned(),
@@ -118,6 +118,7 @@ pub(in crate::cli) fn reasons(pod: &PodStatus) -> Vec<String> {
     let enrolment = pod.not_enrolled_because.as_ref().map(|why| format!("{name}: not enrolled: {why}"));
     let capture = match &pod.capture {
         Some(Capture::Unproven { reason }) => Some(format!("{name}: capture unproven: {reason}")),
+        Some(Capture::Pending { reason }) => Some(format!("{name}: capture pending: {reason}")),
         Some(Capture::Failed { reason }) => Some(format!("{name}: capture failed: {reason}")),
         Some(Capture::Proven { .. }) | None => None,
     };

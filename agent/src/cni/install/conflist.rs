@@ -12,6 +12,10 @@ use crate::cni::plugin::NAME;
 const SINGLE: [&str; 2] = [".conf", ".json"];
 const LIST: &str = ".conflist";
 
+/// Plugins that take another file of the folder for the network they add to: in front of them must not stand a copy of
+/// their own configuration, or they would call themselves.
+const DELEGATING: [&str; 3] = ["multus", "multus-shim", "multus-cni"];
+
 /// The version that a configuration gets which has none in which plugins can be chained.
 const CHAINING: &str = "0.3.1";
 
@@ -61,11 +65,11 @@ impl NetworkFile {
         Ok(list)
     }
 
-    /// The text with our entry in it, behind the others; `None` when it is there, as it should be.
+    /// The text with our entry in it, behind the others; as it is when the entry is there already.
     ///
     /// # Errors
     /// Why it is no network configuration.
-    pub fn with_entry(&self, entry: &Value) -> Result<Option<String>, String> {
+    pub fn with_entry(&self, entry: &Value) -> Result<String, String> {
         let mut list = self.list()?;
         let plugins = plugins(&mut list)?;
         let at: Vec<usize> = (0..plugins.len()).filter(|index| is_ours(&plugins[*index])).collect();
@@ -74,14 +78,21 @@ impl NetworkFile {
             && index > 0
             && plugins[index] == *entry
         {
-            return Ok(None);
+            return Ok(self.text.clone());
         }
         plugins.retain(|plugin| !is_ours(plugin));
         if plugins.is_empty() {
             return Err("has no plugin but ours".to_owned());
         }
         plugins.push(entry.clone());
-        Ok(Some(text(&list)))
+        Ok(text(&list))
+    }
+
+    /// Does its first plugin call the plugins of other configurations, which it looks for in the folder by itself?
+    pub fn delegates(&self) -> bool {
+        let list = self.list().ok();
+        let first = list.as_ref().and_then(|list| list.get("plugins")?.as_array()?.first()?.get("type")?.as_str());
+        first.is_some_and(|kind| DELEGATING.contains(&kind))
     }
 
     /// The text without our entry; `None` when it is not there.

@@ -1,5 +1,5 @@
-//! The network configuration as it was before our entry came in, kept on the node's disk, so that an uninstall leaves the
-//! very file that was there.
+//! A network configuration as it was before our entry was put into it, kept on the node's disk, so that an uninstall leaves
+//! the very file that was there. And how files are written, whole or not at all.
 
 use std::{
     fs, io,

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Config, Installed, binary, entry, remove};
+use super::{Config, Installed, binary, copy, remove};
 
 struct Node {
     folder: tempfile::TempDir,
@@ -20,6 +20,8 @@ impl Node {
     fn new() -> Self {
         let made = Self { folder: tempfile::tempdir().unwrap() };
         fs::create_dir(made.config().conf_dir).unwrap();
+        fs::create_dir(made.folder.path().join("lib")).unwrap();
+        fs::write(made.config().state, "{}").unwrap();
         made.program("echo '{\"supportedVersions\":[]}'");
         made
     }
@@ -34,7 +36,7 @@ impl Node {
             program: path("program"),
             bin_dir: path("bin"),
             conf_dir: path("net.d"),
-            socket: "/run/weft/cni.sock".into(),
+            socket: "/run/weft/cni.socket".into(),
             state: path("lib/cni-state.json"),
             agent_namespace: "istio-system".to_owned(),
         }
@@ -44,26 +46,47 @@ impl Node {
         self.config().conf_dir.join(name)
     }
 
-    fn has_entry(&self, name: &str) -> bool {
-        fs::read_to_string(self.conf(name)).is_ok_and(|text| text.contains("\"weft-cni\""))
+    /// The copy that the node uses, with our entry in it.
+    fn has_entry(&self) -> bool {
+        fs::read_to_string(self.conf(copy::NAME)).is_ok_and(|text| text.contains("\"weft-cni\""))
     }
 }
 
+fn entry(config: &Config) -> Installed {
+    super::entry(config).0
+}
+
+fn in_copy() -> Installed {
+    Installed::Yes { file: copy::NAME.to_owned() }
+}
+
 #[test]
-fn the_entry_says_where_agent_and_state_are() {
+fn the_entry_says_where_agent_and_state_are_and_the_file_of_others_is_not_touched() {
     let node = Node::new();
     fs::write(node.conf("10-net.conflist"), LIST).unwrap();
-    assert_eq!(entry(&node.config()), Installed::Yes { file: "10-net.conflist".to_owned() });
-    let list: serde_json::Value =
-        serde_json::from_str(&fs::read_to_string(node.conf("10-net.conflist")).unwrap()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(entry(&node.config()), in_copy());
+    }
+    let list: serde_json::Value = serde_json::from_slice(&fs::read(node.conf(copy::NAME)).unwrap()).unwrap();
+    let Config { conf_dir, state, .. } = node.config();
     assert_eq!(
         list["plugins"][1],
         serde_json::json!({
-            "type": "weft-cni", "socket": "/run/weft/cni.sock", "agentNamespace": "istio-system",
-            "state": node.config().state,
+            "type": "weft-cni", "socket": "/run/weft/cni.socket", "agentNamespace": "istio-system",
+            "state": state, "copiedIn": conf_dir, "copyOf": "10-net.conflist",
         })
     );
-    assert_eq!(entry(&node.config()), Installed::Yes { file: "10-net.conflist".to_owned() });
+    assert_eq!(fs::read_to_string(node.conf("10-net.conflist")).unwrap(), LIST);
+}
+
+#[test]
+fn nothing_is_written_before_the_plugin_knows_what_to_do_without_an_agent() {
+    let node = Node::new();
+    fs::write(node.conf("10-net.conflist"), LIST).unwrap();
+    fs::remove_file(node.config().state).unwrap();
+    let Installed::Waiting { reason } = entry(&node.config()) else { panic!("too early") };
+    assert!(reason.contains("cni-state.json is not written yet"), "{reason}");
+    assert!(!node.has_entry());
 }
 
 #[test]
@@ -80,33 +103,33 @@ fn without_a_network_it_waits_and_says_for_what() {
 
 #[test]
 fn removing_leaves_the_node_as_it_was() {
-    let node = Node::new();
-    fs::write(node.conf("10-net.conf"), "{\"type\": \"bridge\"}").unwrap();
-    fs::write(node.conf("99-other.conflist"), LIST).unwrap();
-    assert_eq!(entry(&node.config()), Installed::Yes { file: "10-net.conflist".to_owned() });
-    assert!(binary::install(&node.config().program, &node.config().bin_dir).unwrap());
-    fs::write(node.config().state, "{}").unwrap();
-    let removed = remove(&node.config()).unwrap();
-    assert_eq!(removed.len(), 4, "{removed:?}");
-    assert_eq!(fs::read_to_string(node.conf("10-net.conf")).unwrap(), "{\"type\": \"bridge\"}");
-    assert!(!node.conf("10-net.conflist").exists());
-    assert_eq!(fs::read_to_string(node.conf("99-other.conflist")).unwrap(), LIST);
-    assert_eq!(fs::read_dir(node.config().bin_dir).unwrap().count(), 0);
-    assert_eq!(fs::read_dir(node.folder.path().join("lib")).unwrap().count(), 0);
-    assert!(remove(&node.config()).unwrap().is_empty());
+    for (name, text) in [("10-net.conflist", LIST), ("00-multus.conf", "{\"type\":  \"multus\"}")] {
+        let node = Node::new();
+        fs::write(node.conf(name), text).unwrap();
+        fs::write(node.conf("99-other.conflist"), LIST).unwrap();
+        assert!(matches!(entry(&node.config()), Installed::Yes { .. }));
+        assert!(binary::install(&node.config().program, &node.config().bin_dir).unwrap());
+        let removed = remove(&node.config()).unwrap();
+        assert!(removed.len() >= 3, "{removed:?}");
+        assert_eq!(fs::read_to_string(node.conf(name)).unwrap(), text);
+        assert_eq!(fs::read_to_string(node.conf("99-other.conflist")).unwrap(), LIST);
+        assert_eq!(fs::read_dir(node.config().conf_dir).unwrap().count(), 2);
+        assert_eq!(fs::read_dir(node.config().bin_dir).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(node.folder.path().join("lib")).unwrap().count(), 0);
+        assert!(remove(&node.config()).unwrap().is_empty());
+    }
 }
 
 #[test]
 fn what_another_has_rewritten_loses_only_our_entry() {
     let node = Node::new();
-    fs::write(node.conf("10-net.conflist"), LIST).unwrap();
-    entry(&node.config());
-    let text = fs::read_to_string(node.conf("10-net.conflist")).unwrap();
-    let theirs = text.replace("\"ptp\"", "\"calico\"");
-    fs::write(node.conf("10-net.conflist"), &theirs).unwrap();
+    fs::write(node.conf("00-multus.conflist"), r#"{"name":"m","plugins":[{"type":"multus"}]}"#).unwrap();
+    assert_eq!(entry(&node.config()), Installed::Yes { file: "00-multus.conflist".to_owned() });
+    let text = fs::read_to_string(node.conf("00-multus.conflist")).unwrap();
+    fs::write(node.conf("00-multus.conflist"), text.replace("\"m\"", "\"theirs\"")).unwrap();
     remove(&node.config()).unwrap();
-    let now = fs::read_to_string(node.conf("10-net.conflist")).unwrap();
-    assert!(now.contains("calico") && !now.contains("weft-cni"), "{now}");
+    let now = fs::read_to_string(node.conf("00-multus.conflist")).unwrap();
+    assert!(now.contains("theirs") && !now.contains("weft-cni"), "{now}");
 }
 
 #[test]
@@ -133,14 +156,24 @@ async fn what_others_overwrite_or_remove_comes_back() {
     let installed = state.wait_for(|state| matches!(state, Installed::Yes { .. }));
     tokio::time::timeout(PATIENCE, installed).await.expect("in time").unwrap();
     for round in 0..3 {
-        assert!(node.has_entry("10-net.conflist"), "round {round}");
-        fs::write(node.conf("10-net.conflist"), LIST).unwrap();
+        assert!(node.has_entry(), "round {round}");
+        match round {
+            0 => fs::remove_file(node.conf(copy::NAME)).unwrap(),
+            _ => fs::write(node.conf(copy::NAME), LIST).unwrap(),
+        }
         fs::remove_file(binary::path(&node.config().bin_dir)).unwrap();
         let started = Instant::now();
-        while !node.has_entry("10-net.conflist") || !binary::path(&node.config().bin_dir).exists() {
+        while !node.has_entry() || !binary::path(&node.config().bin_dir).exists() {
             assert!(started.elapsed() < PATIENCE, "round {round}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+    let changed = LIST.replace("ptp", "bridge");
+    fs::write(node.conf("10-net.conflist"), &changed).unwrap();
+    let started = Instant::now();
+    while !fs::read_to_string(node.conf(copy::NAME)).is_ok_and(|text| text.contains("bridge")) {
+        assert!(started.elapsed() < PATIENCE, "the copy does not follow");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     running.abort();
 }
@@ -157,7 +190,7 @@ async fn a_plugin_that_does_not_run_on_the_node_is_not_put_into_the_configuratio
     running.abort();
     let Installed::Failed { reason } = failed else { panic!("{failed:?}") };
     assert!(reason.contains("no such library"), "{reason}");
-    assert!(!node.has_entry("10-net.conflist"));
+    assert!(!node.has_entry());
 }
 
 #[tokio::test]
@@ -178,4 +211,20 @@ async fn a_folder_is_watched_also_after_it_was_replaced() {
         while tokio::time::timeout(Duration::from_millis(100), watch.woken()).await.is_ok() {}
         fs::create_dir(node.config().conf_dir).unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_contest_is_slowed_down_and_told() {
+    let node = Node::new();
+    fs::write(node.conf("10-net.conflist"), LIST).unwrap();
+    let (mut installer, _state) = super::Installer::new(node.config());
+    for round in 0..=super::REPAIRS_MAX {
+        assert!(!installer.is_contested(), "round {round}");
+        assert_eq!(installer.step().await, in_copy());
+        fs::remove_file(node.conf(copy::NAME)).unwrap();
+    }
+    assert!(installer.is_contested());
+    let Installed::Failed { reason } = super::contested(&installer.step().await) else { panic!("not told") };
+    assert!(reason.contains("cni.exclusive=false"), "{reason}");
+    assert!(node.has_entry(), "and put right all the same");
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{CniError, Code, NAME};
-use crate::cni::message::Sandbox;
+use crate::cni::{install::entry::Entry, message::Sandbox};
 
 /// `CNI_COMMAND`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,15 +82,9 @@ impl Call {
 /// The plugin's entry in the network configuration, as the runtime hands it in.
 #[derive(Debug, Deserialize)]
 pub(super) struct Settings {
-    /// The agent's socket.
-    #[serde(default)]
-    pub(super) socket: PathBuf,
-    /// The file of [`super::Known`].
-    #[serde(default)]
-    pub(super) state: PathBuf,
-    /// Where weft's own pods are.
-    #[serde(rename = "agentNamespace", default)]
-    pub(super) agent_namespace: String,
+    /// What the installer wrote.
+    #[serde(flatten)]
+    pub(super) entry: Entry,
     /// Result of the plugins before.
     #[serde(rename = "prevResult")]
     pub(super) result: Option<Value>,
@@ -101,7 +95,7 @@ impl Settings {
         let settings: Self = serde_json::from_slice(input).map_err(|error| {
             CniError::new(Code::Decode, format!("the network configuration on standard input cannot be read: {error}"))
         })?;
-        for (name, path) in [("socket", &settings.socket), ("state", &settings.state)] {
+        for (name, path) in [("socket", &settings.entry.socket), ("state", &settings.entry.state)] {
             if !Path::is_absolute(path) {
                 let problem =
                     format!("{name:?} of the {NAME} entry is no absolute path: weft's agent writes the entry anew");

@@ -187,3 +187,29 @@ fn version_status_and_gc() {
     assert_eq!(node.call("STATUS", "", "").unwrap(), None, "also without an agent");
     assert_eq!(node.call("GC", "", "").unwrap(), None);
 }
+
+#[test]
+fn a_pod_that_got_a_network_which_was_replaced_is_tried_again_with_the_new_one() {
+    let node = Node::new();
+    let folder = node.path("net.d");
+    std::fs::create_dir(&folder).unwrap();
+    let write = |kind: &str| {
+        let list = json!({"name": "net", "cniVersion": "1.0.0", "plugins": [{"type": kind}]});
+        std::fs::write(folder.join("10-net.conflist"), list.to_string()).unwrap();
+    };
+    let mut input = node.input();
+    input["copiedIn"] = folder.display().to_string().into();
+    input["copyOf"] = "10-net.conflist".into();
+    write("ptp");
+    let error = node.call_with("ADD", "kube-system", "x", &input).unwrap_err();
+    assert!(error.code == Code::TryAgain && error.to_string().contains("has changed"), "no copy yet: {error}");
+    assert_eq!(node.call_with("ADD", "kube-system", "x", &input).unwrap(), Some(result()));
+    write("bridge");
+    assert!(node.call_with("ADD", "kube-system", "x", &input).is_err());
+    let copy: Value = serde_json::from_slice(&std::fs::read(folder.join("0-weft.conflist")).unwrap()).unwrap();
+    assert_eq!((&copy["plugins"][0]["type"], &copy["plugins"][1]["type"]), (&json!("bridge"), &json!("weft-cni")));
+    assert_eq!(copy["plugins"][1]["socket"], input["socket"], "the plugin writes the agent's entry");
+    assert_eq!(node.call_with("ADD", "kube-system", "x", &input).unwrap(), Some(result()));
+    std::fs::write(folder.join("10-net.conflist"), "{").unwrap();
+    assert_eq!(node.call_with("ADD", "kube-system", "x", &input).unwrap(), Some(result()), "being written");
+}

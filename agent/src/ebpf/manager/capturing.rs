@@ -34,11 +34,11 @@ impl Manager {
                 state
             }
             Err(error) => {
-                let reason = error.to_string();
-                if !matches!(self.states.get(&name), Some(CaptureState::Failed { reason: known }) if *known == reason) {
+                let state = CaptureState::after(&error);
+                if matches!(state, CaptureState::Failed { .. }) && self.states.get(&name) != Some(&state) {
                     tracing::error!(pod = %name, %error, "pod is not captured");
                 }
-                CaptureState::Failed { reason }
+                state
             }
         };
         self.states.insert(name, state);

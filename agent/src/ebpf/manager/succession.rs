@@ -99,7 +99,7 @@ impl Manager {
     pub(super) fn announce(&mut self) {
         let serves = |(name, state): (&Named, &CaptureState)| match state {
             CaptureState::Proven { .. } => true,
-            CaptureState::Failed { .. } => false,
+            CaptureState::Pending { .. } | CaptureState::Failed { .. } => false,
             CaptureState::Unproven { .. } => {
                 self.captured.get(name).is_some_and(|captured| !probe::can_prove(&captured.workload.capture))
             }

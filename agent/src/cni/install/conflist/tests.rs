@@ -27,7 +27,7 @@ fn parsed(text: &str) -> Value {
 
 /// The file with our entry.
 fn with(name: &str, text: &str) -> Value {
-    parsed(&file(name, text).with_entry(&entry()).unwrap().expect("a change"))
+    parsed(&file(name, text).with_entry(&entry()).unwrap())
 }
 
 #[test]
@@ -40,11 +40,12 @@ fn our_entry_is_added_at_the_end_and_nothing_else_changes() {
 
 #[test]
 fn an_entry_that_is_there_is_left_alone_wherever_it_stands_behind_the_first() {
-    let twice = with("10-flannel.conflist", FLANNEL);
-    assert_eq!(file("10-flannel.conflist", &twice.to_string()).with_entry(&entry()).unwrap(), None);
-    let mut moved = twice.clone();
+    let there = with("10-flannel.conflist", FLANNEL);
+    let mut moved = there.clone();
     moved["plugins"].as_array_mut().unwrap().swap(1, 2);
-    assert_eq!(file("10-flannel.conflist", &moved.to_string()).with_entry(&entry()).unwrap(), None);
+    for list in [there.to_string(), moved.to_string()] {
+        assert_eq!(file("10-flannel.conflist", &list).with_entry(&entry()).unwrap(), list, "to the letter");
+    }
 }
 
 #[test]
@@ -69,7 +70,7 @@ fn a_single_plugin_becomes_a_list_under_the_name_that_says_so() {
     assert_eq!(conf.list_name(), "10-bridge.conflist");
     assert_eq!(file("x.json", "").list_name(), "x.conflist");
     assert_eq!(file("x.conflist", "").list_name(), "x.conflist");
-    let list = parsed(&conf.with_entry(&entry()).unwrap().unwrap());
+    let list = parsed(&conf.with_entry(&entry()).unwrap());
     assert_eq!(
         list,
         json!({"cniVersion": "0.3.0", "name": "mynet",
@@ -112,4 +113,12 @@ fn our_entry_is_taken_out_again() {
 fn a_list_with_nothing_but_our_entry_is_no_network() {
     let alone = json!({"name": "x", "plugins": [entry()]}).to_string();
     assert!(file("10-x.conflist", &alone).with_entry(&entry()).unwrap_err().contains("no plugin but ours"));
+}
+
+#[test]
+fn a_plugin_that_calls_others_is_told_from_one_that_makes_a_network() {
+    assert!(file("00-multus.conf", r#"{"type": "multus-shim", "name": "multus-cni-network"}"#).delegates());
+    assert!(file("00-multus.conflist", r#"{"plugins": [{"type": "multus"}, {"type": "portmap"}]}"#).delegates());
+    assert!(!file("10-flannel.conflist", FLANNEL).delegates());
+    assert!(!file("10-flannel.conflist", "{").delegates());
 }

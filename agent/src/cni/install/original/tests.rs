@@ -28,7 +28,7 @@ impl Node {
     /// Adds our entry, as the installer does.
     fn install(&self, name: &str) {
         let file = NetworkFile { name: name.to_owned(), text: fs::read_to_string(self.conf(name)).unwrap() };
-        let text = file.with_entry(&serde_json::json!({"type": "weft-cni"})).unwrap().unwrap();
+        let text = file.with_entry(&serde_json::json!({"type": "weft-cni"})).unwrap();
         Original::replace(&self.record(), &self.conf(""), &file, &text).unwrap();
     }
 
@@ -87,7 +87,7 @@ fn a_repair_of_our_own_entry_keeps_the_first_original() {
         name: "10-net.conflist".to_owned(),
         text: fs::read_to_string(node.conf("10-net.conflist")).unwrap(),
     };
-    let newer = file.with_entry(&serde_json::json!({"type": "weft-cni", "socket": "/x"})).unwrap().unwrap();
+    let newer = file.with_entry(&serde_json::json!({"type": "weft-cni", "socket": "/x"})).unwrap();
     Original::replace(&node.record(), &node.conf(""), &file, &newer).unwrap();
     assert!(node.restore(), "what was written last is known, too");
     assert_eq!(fs::read_to_string(node.conf("10-net.conflist")).unwrap(), LIST);

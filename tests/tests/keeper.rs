@@ -221,7 +221,11 @@ fn nothing_is_left_of_it() -> Result<()> {
     let socket = cluster.dir().join("state/a.keeper");
     // An agent that ends in order takes it along.
     agent(&cluster)?.stop()?;
-    assert!(keepers(&cluster).is_empty() && !socket.exists());
+    // It is told to, and ends by itself.
+    eventually(PATIENCE, || {
+        ensure!(keepers(&cluster).is_empty() && !socket.exists(), "a keeper lives");
+        Ok(())
+    });
     assert_eq!(fs::read_dir(cluster.dir().join("state"))?.flatten().filter(|entry| entry.path().is_file()).count(), 0);
     // One that keeps its pods captured does not, and clean-up does.
     cluster.agent_args(&["--keep-capture"]);

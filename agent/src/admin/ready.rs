@@ -81,6 +81,12 @@ impl Admin {
         let states = self.states.borrow();
         let named = states.iter().map(|(pod, state)| (&*pod.namespace, &*pod.name, state.word()));
         self.metrics.set_captures(named);
+        let kubelet = self.kubelet.borrow();
+        self.metrics.kubelet.set(i64::from(kubelet.pid.is_some()));
+        // Counted in the kernel: what is there replaces what was shown.
+        self.metrics.kubelet_probes.reset();
+        self.metrics.kubelet_probes.inc_by(kubelet.probes);
+        drop(kubelet);
         if let Some(age) = self.report.borrow().age() {
             self.metrics.source_age.set(age.as_secs_f64());
         }

@@ -72,7 +72,7 @@ async fn ask_all(mesh: &Mesh, from: &str, page: &str) -> anyhow::Result<Explanat
         return serde_json::from_str(&body)
             .with_context(|| format!("the agent of node {} is of another version", agent.node));
     }
-    let said = mesh.ask_all(page).await.parsed::<Explanation>()?;
+    let said = mesh.ask_all(page).await.parsed::<Explanation>();
     let mut refusals: Vec<String> = said.refusals.into_iter().map(|(_, words)| words).chain(said.silent).collect();
     refusals.dedup();
     let mut explanations: Vec<Explanation> = said.answers.into_iter().map(|(_, explanation)| explanation).collect();

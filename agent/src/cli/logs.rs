@@ -13,8 +13,13 @@ use super::{
 };
 use crate::admin::LogLines;
 
-/// How often new lines are asked for.
+/// How often new lines are asked for; through an API server each question is a connection of its own.
 const POLL: Duration = Duration::from_millis(250);
+const POLL_CLUSTER: Duration = Duration::from_secs(1);
+
+/// How often, and how far apart, a pod's agent is looked for again: it may just be replaced by the next one.
+const ATTEMPTS_MAX: u32 = 10;
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Arguments of `weft logs`.
 #[derive(Debug, clap::Args)]
@@ -34,16 +39,39 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     ask::block_on(async {
         let mesh = args.mesh.find().await?;
         let pod = mesh.pod(&args.pod, args.namespace.namespace.as_deref())?;
-        let (agent, first) = mesh.ask_pods_agent(&pod, &page(&pod, 0)).await?;
+        let (mut agent, first) = mesh.ask_pods_agent(&pod, &page(&pod, 0)).await?;
         let mut next = show(&first)?;
         if !args.follow {
             return Ok(());
         }
+        let poll = if mesh.cluster.is_some() { POLL_CLUSTER } else { POLL };
         loop {
-            tokio::time::sleep(POLL).await;
-            next = more(&agent, &pod, next).await?;
+            tokio::time::sleep(poll).await;
+            match more(&agent, &pod, next).await {
+                Ok(shown) => next = shown,
+                Err(error) if mesh.cluster.is_some() => (agent, next) = again(args, &pod, next, error).await?,
+                Err(error) => return Err(error),
+            }
         }
     })
+}
+
+/// Goes on with the agent that the pod's node has now, or ends with why there is none.
+async fn again(args: &Args, pod: &str, after: u64, error: anyhow::Error) -> anyhow::Result<(Agent, u64)> {
+    let mut error = error;
+    for _ in 0..ATTEMPTS_MAX {
+        tokio::time::sleep(PAUSE).await;
+        let asking = async {
+            let (agent, _) = args.mesh.find().await?.ask_pods_agent(pod, &page(pod, after)).await?;
+            let next = more(&agent, pod, after).await?;
+            anyhow::Ok((agent, next))
+        };
+        match asking.await {
+            Ok(found) => return Ok(found),
+            Err(again) => error = again,
+        }
+    }
+    Err(error)
 }
 
 async fn more(agent: &Agent, pod: &str, after: u64) -> anyhow::Result<u64> {

@@ -9,7 +9,7 @@ mod local;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use futures::{StreamExt, stream};
 use serde::de::DeserializeOwned;
 
@@ -175,18 +175,18 @@ async fn ask_each(agents: &[Agent], page: &str) -> anyhow::Result<(Agent, String
 }
 
 impl Answers<Answer> {
-    /// The answers, read.
-    ///
-    /// # Errors
-    /// When one cannot be, which is another version's.
-    pub(super) fn parsed<T: DeserializeOwned>(self) -> anyhow::Result<Answers<T>> {
-        let parse = |(agent, answer): (Agent, Answer)| {
-            let value = serde_json::from_str(&answer.body)
-                .with_context(|| format!("the agent of node {} is of another version", agent.node))?;
-            anyhow::Ok((agent, value))
-        };
-        let answers = self.answers.into_iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-        Ok(Answers { answers, refusals: self.refusals, silent: self.silent })
+    /// The answers, read. One that cannot be is another version's, and as good as none: the others still count.
+    pub(super) fn parsed<T: DeserializeOwned>(self) -> Answers<T> {
+        let mut parsed = Answers { answers: Vec::new(), refusals: self.refusals, silent: self.silent };
+        for (agent, answer) in self.answers {
+            match serde_json::from_str(&answer.body) {
+                Ok(value) => parsed.answers.push((agent, value)),
+                Err(error) => {
+                    parsed.silent.push(format!("the agent of node {} is of another version: {error}", agent.node));
+                }
+            }
+        }
+        parsed
     }
 }
 

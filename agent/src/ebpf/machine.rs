@@ -11,8 +11,9 @@ use std::{
 use super::{check, kernel};
 use crate::net::{Netns, sysctl};
 
-/// Oldest kernel: `SO_NETNS_COOKIE` came with 5.14, socket lookup programs with 5.9, `tcp_fwmark_accept` with 3.15.
-pub const KERNEL_FLOOR: (u32, u32) = (5, 14);
+/// Oldest kernel: `bpf_set_retval` came with 5.18, `SO_NETNS_COOKIE` with 5.14, socket lookup programs with 5.9,
+/// `tcp_fwmark_accept` with 3.15.
+pub const KERNEL_FLOOR: (u32, u32) = (5, 18);
 
 /// `CAP_NET_ADMIN` and `CAP_SYS_ADMIN` (linux/capability.h).
 const CAPABILITIES: [(u32, &str); 2] = [(12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN")];
@@ -69,9 +70,9 @@ pub fn rows() -> Vec<Row> {
         row(
             "kernel",
             State::Missing,
-            "namespace cookies (5.14), socket lookup (5.9)",
+            "refusing connects (5.18), namespace cookies (5.14)",
             kernel_release(),
-            "use Linux 5.14 or later",
+            "use Linux 5.18 or later",
         ),
         row(
             "kernel BTF",

@@ -49,6 +49,9 @@ fn row(
     Row { what: what.to_owned(), state, found, detail: String::new(), purpose, next_step }
 }
 
+/// Letters of the column FOUND, so that a line fits 100 columns.
+const FOUND_MAX: usize = 40;
+
 /// The first line is for the table, all of them for below it, when there are several.
 fn first_and_all(lines: &[String], otherwise: &str) -> Result<String, (String, String)> {
     match lines {
@@ -65,8 +68,16 @@ fn row_of(
     found: Result<String, (String, String)>,
     next_step: &'static str,
 ) -> Row {
-    let detail = found.as_ref().err().map(|(_, all)| all.clone()).unwrap_or_default();
-    Row { detail, ..row(what, otherwise, purpose, found.map_err(|(first, _)| first), next_step) }
+    let (found, detail) = match found {
+        Ok(found) => (Ok(found), String::new()),
+        // What does not fit into a column is said below the table.
+        Err((first, all)) if first.chars().count() > FOUND_MAX => {
+            let short: String = first.chars().take(FOUND_MAX - 3).collect();
+            (Err(format!("{short}...")), if all.is_empty() { first } else { all })
+        }
+        Err((first, all)) => (Err(first), all),
+    };
+    Row { detail, ..row(what, otherwise, purpose, found, next_step) }
 }
 
 #[cfg(test)]

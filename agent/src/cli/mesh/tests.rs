@@ -2,8 +2,12 @@
 
 use std::path::Path;
 
-use super::{Place, Where};
-use crate::cli::ApiServerArgs;
+use super::{Answers, Place, Where};
+use crate::cli::{
+    ApiServerArgs,
+    client::{Agent, Answer},
+    transport::Transport,
+};
 
 fn place<'a>(asked: &'a Where, kubeconfig: bool, agents_here: bool) -> Place<'a> {
     asked.place(kubeconfig, |folder| {
@@ -23,4 +27,22 @@ fn what_is_named_counts_then_what_is_here() {
     let cluster = ApiServerArgs { context: Some("c".to_owned()), kubeconfig: None };
     let both = Where { cluster, ..folder };
     assert_eq!(place(&both, false, true), Place::Cluster, "WEFT_STATE_DIR may be set for other reasons");
+}
+
+#[test]
+fn an_answer_of_another_version_is_said_and_the_others_count() {
+    let answer = |node: &str, body: &str| {
+        let agent = Agent { node: node.to_owned(), transport: Transport::Unix("socket".into()) };
+        (agent, Answer { status: http::StatusCode::OK, body: body.to_owned() })
+    };
+    let said = Answers {
+        answers: vec![answer("a", "7"), answer("b", "seven")],
+        refusals: vec![("c".to_owned(), "no".to_owned())],
+        silent: vec!["d is away".to_owned()],
+    };
+    let parsed = said.parsed::<u32>();
+    assert_eq!(parsed.answers.iter().map(|(agent, value)| (&*agent.node, *value)).collect::<Vec<_>>(), [("a", 7)]);
+    let complaints = parsed.complaints();
+    assert_eq!(complaints[..2], ["agent of node c: no", "d is away"]);
+    assert!(complaints[2].starts_with("the agent of node b is of another version: "), "{complaints:?}");
 }

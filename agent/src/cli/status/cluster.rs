@@ -10,7 +10,7 @@ use super::{
         output::{ListForm, duration},
         table::Table,
     },
-    node::{problem, reasons, section, snapshot, yes},
+    node::{keeper, problem, reasons, section, snapshot, yes},
 };
 use crate::{
     admin::status::{Capture, PodStatus, Problem, Status},
@@ -81,6 +81,11 @@ pub(in crate::cli) fn render(overview: &Overview) -> String {
         .iter()
         .flat_map(|status| status.missing.iter().map(move |missing| format!("{}: {missing}", status.node)));
     section(&mut out, "NOT READY", some(missing.collect()));
+    let keepers = overview
+        .nodes
+        .iter()
+        .flat_map(|status| keeper(status).into_iter().map(move |words| format!("{}: {words}", status.node)));
+    section(&mut out, "", some(keepers.collect()));
     let pods = overview.nodes.iter().flat_map(|status| &status.pods).filter(|pod| pod.enrolled);
     section(&mut out, "PODS IN TROUBLE", some(pods.flat_map(reasons).collect()));
     section(&mut out, "PROBLEMS", some(problems(&overview.nodes).iter().map(|one| problem(one)).collect()));

@@ -19,7 +19,7 @@ pub(in crate::cli) fn render(status: &Status) -> String {
 }
 
 /// What a restart of the agent would cost.
-fn keeper(status: &Status) -> Vec<String> {
+pub(super) fn keeper(status: &Status) -> Vec<String> {
     match &status.keeper {
         Keeper::Absent { reason } => {
             vec![format!(

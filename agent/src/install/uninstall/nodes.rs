@@ -55,14 +55,18 @@ pub(super) async fn clean(
         run(deleter, &announce, ANNOUNCE.2, progress).await?;
         deleter.all("agents", agents, progress).await?;
     }
+    // Before the cleaning: its pods write what that is to remove.
+    remove(deleter, &announce, progress).await?;
     let dead = run(deleter, &clean, CLEAN.2, progress).await?;
-    for done in [&announce, &clean] {
-        let api = done.api(deleter.client.clone());
-        deleter.one(&api, done.name(), &done.title()).await?;
-        deleter.until_gone(&api, done.name(), &done.title(), PART, progress).await?;
-    }
+    remove(deleter, &clean, progress).await?;
     super::gone(progress, PART, "agents, capture, CNI plugin and folders removed")?;
     Ok(dead.map(|dead| format!("{dead}: run `weft cleanup --all` there when it is back")).into_iter().collect())
+}
+
+async fn remove(deleter: &Deleter<'_>, round: &Manifest, progress: &mut Progress) -> anyhow::Result<()> {
+    let api = round.api(deleter.client.clone());
+    deleter.one(&api, round.name(), &round.title()).await?;
+    deleter.until_gone(&api, round.name(), &round.title(), PART, progress).await
 }
 
 /// The agents' DaemonSet as it is installed: images and folders are taken from there.

@@ -9,7 +9,7 @@ use kube::{
 };
 use serde_json::json;
 
-use super::{Row, State, first_and_all, row, row_of};
+use super::{Row, State, first_and_all, row_of};
 use crate::{
     admin::status::{Capture, Severity, Status},
     cli::{
@@ -34,17 +34,17 @@ pub(super) async fn rows(cluster: &Cluster) -> anyhow::Result<Vec<Row>> {
     let control = rollout::deployment(&cluster.client, SYSTEM_NAMESPACE, CONTROL).await?;
     let agents = rollout::daemon_set(&cluster.client, SYSTEM_NAMESPACE, AGENTS).await?;
     let mesh = Mesh { agents: cluster.agents().await.unwrap_or_default(), cluster: None };
-    let said = mesh.ask_all("/status").await.parsed::<Status>()?;
+    let said = mesh.ask_all("/status").await.parsed::<Status>();
     let complaints = said.complaints();
     let statuses: Vec<Status> = said.answers.into_iter().map(|(_, status)| status).collect();
     let mut rows = vec![
         part("control", control.as_ref(), "certificates, webhooks", "weft install goes on where it stopped"),
         part("agents", agents.as_ref(), "the pods of each node", "weft status; kubectl -n istio-system describe pod"),
-        row(
+        row_of(
             "webhooks",
             State::Missing,
             "refusing what cannot work",
-            webhooks(cluster).await,
+            webhooks(cluster).await.map_err(|said| (said, String::new())),
             "kubectl -n istio-system get pods -l app=istiod; weft install renews the webhooks",
         ),
         row_of(

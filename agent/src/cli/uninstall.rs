@@ -10,10 +10,11 @@ use crate::install::{
 
 /// Arguments of `weft uninstall`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "What stays: CRDs of which objects exist (--purge removes both), the namespace istio-system \
-    while something else is in it, and on running pods the label security.istio.io/tlsMode and the annotation \
-    ambient.istio.io/redirection, which mean nothing without weft and go with the pods.\n\
-    Exit codes: 0 removed, 1 something is left that has to go (run it again to go on), 2 wrong usage.")]
+#[command(
+    after_help = "What stays: CRDs of which objects exist (--purge removes both), and the namespace istio-system \
+    while something else is in it.\n\
+    Exit codes: 0 removed, 1 something is left that has to go (run it again to go on), 2 wrong usage."
+)]
 pub struct Args {
     /// Keep the certificate authority's keys, so that a later installation has the same root
     #[arg(long)]

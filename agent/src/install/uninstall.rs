@@ -2,11 +2,12 @@
 //!
 //! Webhooks go first, or they would stand in the way of everything that follows. Then the nodes: agents are told that
 //! this end is for good ([`nodes`]), which makes them release their pods instead of leaving them refused. What the
-//! control plane wrote goes after it ([`written`]), CRDs only when nobody uses them ([`crds`]), the namespace only when
+//! control plane wrote goes after it ([`written`], [`marks`]), CRDs only when nobody uses them ([`crds`]), the namespace only when
 //! nothing is left in it ([`namespace`]).
 
 mod crds;
 mod delete;
+mod marks;
 mod namespace;
 mod nodes;
 mod written;
@@ -86,6 +87,7 @@ async fn uninstall_these(
     }
     deleter.all("control", &of(Part::Control), progress).await?;
     written::remove(&deleter, removal.keep_ca, &mut remains, progress).await?;
+    marks::remove(&deleter, &mut remains, progress).await?;
     deleter.all("settings", &[of(Part::MeshConfig), access].concat(), progress).await?;
     crds::remove(&deleter, &of(Part::Crds), removal.purge, &mut remains, progress).await?;
     if of(Part::Namespace).is_empty() {

@@ -134,6 +134,34 @@ async fn what_users_have_made_stays_unless_they_say_otherwise() {
 }
 
 #[tokio::test]
+async fn pods_and_nodes_are_no_longer_said_to_be_in_the_mesh() {
+    let server = FakeServer::default();
+    let manifests = installed(&server);
+    let condition = |kind: &str| json!({"conditions": [{"type": kind, "status": "True"}]});
+    let marked = |more: &str| {
+        json!({"metadata": {
+            "labels": {"security.istio.io/tlsMode": "istio", "app": "a"},
+            "annotations": {"ambient.istio.io/redirection": "enabled", more: "x"},
+        }, "spec": {"containers": []}, "status": condition("weft.dev/Captured")})
+    };
+    server.put("/api/v1/namespaces/default/pods/ours", marked("note"));
+    server.put("/api/v1/namespaces/default/pods/with-sidecar", marked("sidecar.istio.io/status"));
+    server.put("/api/v1/namespaces/default/pods/other", json!({"metadata": {}, "spec": {"containers": []}}));
+    server.put("/api/v1/nodes/a", json!({"metadata": {}, "status": condition("WeftReady")}));
+    let (remains, text) = run(&server, &manifests, &Removal { skip_nodes: true, ..removal() }).await;
+    assert_eq!(remains.unwrap().kept, [""; 0], "{text}");
+    let pod = |name: &str| server.object(&format!("/api/v1/namespaces/default/pods/{name}")).unwrap();
+    assert_eq!(pod("ours")["metadata"]["labels"], json!({"app": "a"}));
+    assert_eq!(pod("ours")["metadata"]["annotations"], json!({"note": "x"}));
+    assert_eq!(pod("with-sidecar")["metadata"]["labels"]["security.istio.io/tlsMode"], "istio");
+    let statuses: Vec<String> = server.changes().into_iter().filter(|one| one.ends_with("/status")).collect();
+    let condition_of = |name: &str| format!("PATCH /api/v1/namespaces/default/pods/{name}/status");
+    assert!(statuses.contains(&condition_of("ours")) && statuses.contains(&condition_of("with-sidecar")));
+    assert!(statuses.contains(&"PATCH /api/v1/nodes/a/status".to_owned()), "{statuses:?}");
+    assert!(!statuses.contains(&condition_of("other")), "{statuses:?}");
+}
+
+#[tokio::test]
 async fn what_does_not_carry_our_label_is_not_ours() {
     let server = FakeServer::default();
     let manifests = installed(&server);

@@ -57,7 +57,7 @@ pub(super) async fn remove(
     }
     let nodes = Api::<Node>::all(deleter.client.clone()).list(&ListParams::default()).await;
     let nodes = nodes.map_err(|error| anyhow::anyhow!("listing nodes: {}", failure(&error)))?;
-    for node in nodes.items.iter().filter(|node| has_condition(*node)) {
+    for node in nodes.items.iter().filter(|node| has_condition(node)) {
         if let Err(error) = conditions.node(&node.name_any(), None).await {
             failed.push(format!("node {}: {}", node.name_any(), failure(&error)));
         }

@@ -54,7 +54,7 @@ fn withdraw(cluster: &Cluster, pod: &str) -> Result<()> {
 }
 
 fn refused(runtime: &CniRuntime, sandbox: &Sandbox) -> Result<Refusal> {
-    Ok(runtime.add(sandbox)?.err().context("the pod was let start")?)
+    runtime.add(sandbox)?.err().context("the pod was let start")
 }
 
 #[test]

@@ -3,11 +3,12 @@
 //! Whatever is done here is done inside its network namespace, and for pods with its names, host name and marks. `Pod` derefs to it.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use socket2::{Domain, Socket, Type};
 use weft_scenario::{Answers, Failure, HttpConnection, Load, Origin, Request, Response, connect};
 
 use crate::capture::Capture;
@@ -95,6 +96,24 @@ impl Place {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let address = self.resolve(host, port.parse().map_err(|_| invalid())?)?;
         self.netns.run(|| connect(address, TIMEOUT)).map_err(io::Error::other)?
+    }
+
+    /// The same from source port `port`, as address translation may choose it.
+    pub fn connect_from(&self, port: u16, address: SocketAddr) -> io::Result<TcpStream> {
+        let connecting = || {
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+            socket.set_reuse_address(true)?;
+            let any: IpAddr =
+                if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+            socket.bind(&SocketAddr::new(any, port).into())?;
+            socket.connect_timeout(&address.into(), TIMEOUT)?;
+            let stream = TcpStream::from(socket);
+            stream.set_nodelay(true)?;
+            stream.set_read_timeout(Some(TIMEOUT))?;
+            stream.set_write_timeout(Some(TIMEOUT))?;
+            Ok(stream)
+        };
+        self.netns.run(connecting).map_err(io::Error::other)?
     }
 
     /// Listens on `port` of all addresses here, IPv4 and IPv6; the test itself plays the server.

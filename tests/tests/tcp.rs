@@ -328,3 +328,44 @@ fn tls_of_the_applications_own_passes_untouched_unless_mtls_is_required() -> Res
     });
     Ok(())
 }
+
+/// Address translation (a NodePort, a load balancer) chooses source ports from 1024 on; the application is dialled in
+/// the client's name with ports of the agent's choice. Neither may be taken for the other.
+#[test]
+fn clients_whose_ports_were_translated_are_nobody_else() -> Result<()> {
+    let mesh = Mesh::new("translated")?;
+    let _server = mesh.server.serve(TCP, |stream, client| {
+        // The application names who it talks to, and goes on talking, for as long as the client does.
+        let _ = stream.set_read_timeout(None);
+        let mut reader = BufReader::new(&stream);
+        let mut line = String::new();
+        while reader.read_line(&mut line).is_ok_and(|length| length > 0) {
+            if (&stream).write_all(format!("{} {line}", client.ip()).as_bytes()).is_err() {
+                break;
+            }
+            line.clear();
+        }
+    })?;
+    let stranger = outsider(&mesh.cluster, "stranger")?;
+    let address = std::net::SocketAddr::new(mesh.server.ip(), TCP);
+    let says = |stream: &mut TcpStream, word: &str| -> Result<()> {
+        writeln!(stream, "{word}")?;
+        let mut line = String::new();
+        BufReader::new(&*stream).read_line(&mut line)?;
+        ensure!(line.trim_end() == format!("{} {word}", stranger.ip()), "{line:?} came back");
+        Ok(())
+    };
+    // Nearly as many as fit into the ports below 1024, each held while the others come.
+    let (mut held, started) = (Vec::new(), Instant::now());
+    for port in (1024..32_000).step_by(32) {
+        let mut stream = stranger.connect_from(port, address).with_context(|| format!("from port {port}"))?;
+        says(&mut stream, "hello").with_context(|| format!("from port {port}"))?;
+        held.push(stream);
+    }
+    println!("{} connections in {:?}", held.len(), started.elapsed());
+    for stream in &mut held {
+        says(stream, "still here")?;
+    }
+    println!("second words after {:?}", started.elapsed());
+    Ok(())
+}

@@ -102,8 +102,9 @@ impl PodContext {
     /// so that the connect hook can note the connection for the lookup hook.
     async fn connect_inside(&self, source: IpAddr, address: SocketAddr, kind: ExemptKind) -> io::Result<TcpStream> {
         let mut last = io::Error::from(io::ErrorKind::AddrInUse);
-        for _ in 0..PORT_ATTEMPTS_MAX {
-            let port = self.next_application_port();
+        for attempt in 0..PORT_ATTEMPTS_MAX {
+            let is_crowded = attempt >= PORT_ATTEMPTS_MAX / 2;
+            let port = if is_crowded { self.one_more_application_port() } else { self.next_application_port() };
             let by_loopback = kind == ExemptKind::Application;
             let socket = match socket::application(&self.netns, source, port, CAPTURE_MARK, by_loopback) {
                 Ok(socket) => socket,

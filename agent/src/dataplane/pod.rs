@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     net::IpAddr,
+    ops::Range,
     rc::Rc,
     sync::Arc,
 };
@@ -16,7 +17,10 @@ use weft_model::{
 };
 
 use super::{Exempt, Shared, pool::Pool, shared_connections::SharedConnections};
-use crate::net::{Netns, socket::APPLICATION_PORTS};
+use crate::net::{
+    Netns,
+    socket::{APPLICATION_PORTS, MORE_APPLICATION_PORTS},
+};
 
 /// What a worker has for all its pods.
 pub struct WorkerContext {
@@ -62,7 +66,7 @@ pub struct View {
 impl PodContext {
     /// A pod on `worker`.
     pub fn new(name: Named, netns: Arc<Netns>, worker: Rc<WorkerContext>) -> Self {
-        let first = random_port(worker.index);
+        let first = random_port(worker.index, APPLICATION_PORTS);
         Self {
             name,
             netns,
@@ -98,16 +102,21 @@ impl PodContext {
     /// The next source port for a connection to the pod's own application.
     pub fn next_application_port(&self) -> u16 {
         let port = self.next_port.get();
-        let step = self.worker.index.1 as u16;
-        let next = port.saturating_add(step);
-        let wrapped = APPLICATION_PORTS.start + self.worker.index.0 as u16;
+        let (worker, workers) = self.worker.index;
+        let next = port.saturating_add(workers as u16);
+        let wrapped = APPLICATION_PORTS.start + worker as u16 % APPLICATION_PORTS.len() as u16;
         self.next_port.set(if next < APPLICATION_PORTS.end { next } else { wrapped });
         port
     }
 
     /// The port was in use: the following ones may be, too, by connections of an earlier agent or an earlier capture.
     pub fn leave_application_ports(&self) {
-        self.next_port.set(random_port(self.worker.index));
+        self.next_port.set(random_port(self.worker.index, APPLICATION_PORTS));
+    }
+
+    /// A source port for a client that has most of the others in use.
+    pub fn one_more_application_port(&self) -> u16 {
+        random_port(self.worker.index, MORE_APPLICATION_PORTS)
     }
 
     /// Is it one of the pod's own addresses?
@@ -116,12 +125,13 @@ impl PodContext {
     }
 }
 
-/// A port of those that worker number `index.0` of `index.1` uses: workers take turns, so that two never choose the
+/// One of `ports` that this worker of so many uses: workers take turns, so that two never choose the
 /// same one at once. Random, since an earlier agent of the node may still have connections, and began somewhere, too.
-fn random_port(index: (usize, usize)) -> u16 {
-    let (worker, workers) = (index.0 as u16, (index.1 as u16).max(1));
-    let first = APPLICATION_PORTS.start + worker;
-    first + workers * fastrand::u16(..(APPLICATION_PORTS.end - first).div_ceil(workers))
+fn random_port((worker, workers): (usize, usize), ports: Range<u16>) -> u16 {
+    // More workers than ports: they share, and try again where they meet.
+    let (worker, workers) = (worker as u16 % ports.len() as u16, (workers as u16).clamp(1, ports.len() as u16));
+    let first = ports.start + worker;
+    first + workers * fastrand::u16(..(ports.end - first).div_ceil(workers))
 }
 
 impl View {

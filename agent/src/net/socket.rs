@@ -17,9 +17,16 @@ const BACKLOG: i32 = 4096;
 /// `IPV6_TRANSPARENT` (linux/in6.h, Linux 2.6.37).
 const IPV6_TRANSPARENT: libc::c_int = 75;
 
-/// Source ports of connections to applications: below the usual ephemeral range (32768 and up), so
-/// that a connection made in a client's name never has the ports of one the client made itself.
-pub const APPLICATION_PORTS: std::ops::Range<u16> = 1024..32768;
+/// Source ports of connections to applications. A connection made in a client's name must not have the ports of one the
+/// client made itself: the pod has both ends of the one and an end of the other, and a SYN of either would go to the
+/// other's socket. Clients choose ports above 32767 (`ip_local_port_range`), address translation ones above 1023 for
+/// them (Linux, `nf_nat_l4proto_unique_tuple`; kube-proxy's masquerade has it choose at random): below is free. They
+/// are free again one second after their use, since the sockets are bound to `lo` (`tcp_tw_reuse` = 2, Linux 4.19).
+pub const APPLICATION_PORTS: std::ops::Range<u16> = 1..1024;
+
+/// Source ports where one client address has taken most of [`APPLICATION_PORTS`]: free unless the client is behind
+/// address translation.
+pub const MORE_APPLICATION_PORTS: std::ops::Range<u16> = 1024..32768;
 
 /// Opens a listener for captured connections: any address is local to it (`IP_TRANSPARENT`), and
 /// `getsockname` on an accepted connection is the address the client dialled.

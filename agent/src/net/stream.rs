@@ -95,16 +95,17 @@ impl Stream {
         }
     }
 
-    /// The peer has ended in order: did it do so before it could see any of the last `sent` bytes?
+    /// The peer has ended, by `error` or in order: did it do so before it could see any of the last `sent` bytes?
     ///
     /// Under TLS it says so itself: who ends with `close_notify` instead of an answer ends a connection on which it
     /// had nothing to answer, and takes no more; a process that dies does not say it. In the clear, the end of its side
-    /// acknowledges what had arrived before it: when none of those bytes is acknowledged, nobody has read one.
-    pub fn ended_before(&self, sent: usize) -> bool {
+    /// acknowledges what had arrived before it: when none of those bytes is acknowledged, nobody has read one. A stream of
+    /// a shared connection knows whether any of its bytes were handed to that.
+    pub fn ended_before(&self, sent: usize, error: Option<&io::Error>) -> bool {
         match self {
+            Self::Mux(stream) => stream.is_unsent(),
+            _ if error.is_some() => false,
             Self::Client(_) | Self::Server(_) => true,
-            // Streams of a shared connection are not used twice.
-            Self::Mux(_) => false,
             Self::Plain(stream) => socket::unacknowledged(&stream.inner).is_ok_and(|bytes| bytes >= sent),
         }
     }

@@ -337,7 +337,7 @@ impl<'a, A: AnswerHook> Exchange<'a, A> {
     fn upstream_ended(&mut self, error: Option<io::Error>) -> Result<(), Failure> {
         match &mut self.response.phase {
             Phase::Head => {
-                let is_unseen = error.is_none() && self.upstream.stream.ended_before(self.request.sent);
+                let is_unseen = self.upstream.stream.ended_before(self.request.sent, error.as_ref());
                 let error = error.or_else(|| self.request.failed.take());
                 let error = error.unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into());
                 Err(Failure::BeforeResponse { error, is_unseen })

@@ -134,11 +134,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // Reads first: what arrived may free credit and make streams ready to send.
-        let read = self.poll_read(cx)?;
-        let written = self.poll_write(cx)?;
-        if read.is_ready() {
+        if self.poll_read(cx)?.is_ready() {
+            // What was not sent yet stays unsent, and its users may say it elsewhere.
             return Poll::Ready(Ok(()));
         }
+        let written = self.poll_write(cx)?;
         let mut state = self.state.borrow_mut();
         if written.is_ready() && state.is_client && state.going_away && state.streams.is_empty() {
             return Poll::Ready(Ok(()));

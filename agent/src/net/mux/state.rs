@@ -49,6 +49,8 @@ pub(super) struct Stream {
     receive_credit: usize,
     pub(super) sending: BytesMut,
     send_credit: usize,
+    /// Some of it has been on the way to the peer.
+    pub(super) was_sent: bool,
     pub(super) send_ended: bool,
     end_sent: bool,
     pub(super) writer: Option<Waker>,
@@ -70,6 +72,7 @@ impl Stream {
             receive_credit: WINDOW_BYTES,
             sending: BytesMut::new(),
             send_credit: WINDOW_BYTES,
+            was_sent: false,
             send_ended: false,
             end_sent: false,
             writer: None,
@@ -204,6 +207,7 @@ impl State {
                 out.extend_from_slice(&stream.sending[..length]);
                 stream.sending.advance(length);
                 stream.send_credit -= length;
+                stream.was_sent = true;
                 if let Some(writer) = stream.writer.take() {
                     writer.wake();
                 }

@@ -32,6 +32,11 @@ impl MuxStream {
         self.abort.set(true);
     }
 
+    /// Has none of what was written left for the peer? Then nobody has seen it, however the stream ended.
+    pub fn is_unsent(&self) -> bool {
+        self.state.borrow().streams.get(&self.id).is_some_and(|stream| !stream.was_sent)
+    }
+
     /// Our own address of the shared connection.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.local

@@ -219,6 +219,29 @@ fn going_away_lets_open_streams_finish_and_opens_no_new_ones() {
 }
 
 /// What becomes of a server that gets these bytes.
+/// A request that was written when its connection had ended already, unseen, can be sent again.
+#[test]
+fn a_stream_knows_whether_its_peer_can_have_seen_anything() {
+    run(async {
+        for peer_reads in [false, true] {
+            let (near, mut far) = tokio::io::duplex(32 * 1024);
+            let (opener, driving) = client(near, None);
+            let mut stream = opener.open().unwrap();
+            stream.write_all(b"once").await.unwrap();
+            let peer = async {
+                if peer_reads {
+                    far.read_exact(&mut [0; HEADER_BYTES + 4]).await.unwrap();
+                }
+                drop(far);
+            };
+            // The peer acts first: it has gone when the driver looks, or waits for what the driver sends.
+            let (_, _) = tokio::join!(biased; peer, driving);
+            assert!(stream.read(&mut [0]).await.is_err());
+            assert_eq!(stream.is_unsent(), !peer_reads);
+        }
+    });
+}
+
 async fn fed(bytes: &[u8]) -> io::Result<()> {
     let (mut near, far): (DuplexStream, DuplexStream) = tokio::io::duplex(1 << 20);
     let (acceptor, serving) = server(far, None);

@@ -35,8 +35,8 @@ async fn who_ended_before_it_was_asked_has_seen_nothing() {
     arrives(&client).await;
     client.write_all(b"second").await.unwrap();
     assert_eq!(end(&mut client).await.unwrap(), 0);
-    assert!(client.ended_before(6), "only its kernel saw it, and answered with a reset");
-    assert!(!client.ended_before(7), "of seven bytes one would have been seen");
+    assert!(client.ended_before(6, None), "only its kernel saw it, and answered with a reset");
+    assert!(!client.ended_before(7, None), "of seven bytes one would have been seen");
 }
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn who_read_and_ended_has_seen_it() {
     server.read_exact(&mut [0; 7]).await.unwrap();
     drop(server);
     assert_eq!(end(&mut client).await.unwrap(), 0);
-    assert!(!client.ended_before(7));
+    assert!(!client.ended_before(7, None));
     // Also when the last byte came too late.
     let (mut client, mut server) = pair().await;
     client.write_all(b"reques").await.unwrap();
@@ -55,5 +55,5 @@ async fn who_read_and_ended_has_seen_it() {
     arrives(&client).await;
     client.write_all(b"t").await.unwrap();
     assert_eq!(end(&mut client).await.unwrap(), 0);
-    assert!(!client.ended_before(7));
+    assert!(!client.ended_before(7, None));
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use kube::Client;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use crate::kubernetes::{ApiServer, ConnectError};
 
@@ -17,6 +17,7 @@ const RENEW_AT_MOST_EVERY: Duration = Duration::from_secs(10);
 pub struct Clients {
     server: ApiServer,
     current: Mutex<(Client, Instant)>,
+    returns: watch::Sender<()>,
 }
 
 impl Clients {
@@ -26,12 +27,22 @@ impl Clients {
     /// When no usable configuration is found.
     pub async fn new(server: ApiServer) -> Result<Self, ConnectError> {
         let client = server.watching_client().await?;
-        Ok(Self { server, current: Mutex::new((client, Instant::now())) })
+        Ok(Self { server, current: Mutex::new((client, Instant::now())), returns: watch::Sender::default() })
     }
 
     /// The client of now.
     pub fn get(&self) -> Client {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    /// The server answers again: who waits before asking it once more need not.
+    pub fn has_returned(&self) {
+        self.returns.send_replace(());
+    }
+
+    /// Changes when the server answers again.
+    pub fn returns(&self) -> watch::Receiver<()> {
+        self.returns.subscribe()
     }
 
     /// Reads the configuration again: a kubeconfig may have got other credentials, another CA or another address.

@@ -42,6 +42,9 @@ pub async fn keep(clients: Arc<Clients>, out: mpsc::Sender<Message>) {
         let answer = timeout(ANSWER, ask(&clients, &mut known)).await.unwrap_or(Err(Failure::Silent(ANSWER)));
         let wait = match &answer {
             Ok(_) => {
+                if failures > 0 {
+                    clients.has_returned();
+                }
                 retry.reset();
                 failures = 0;
                 // Spread, as retries are: agents started together need not ask together for ever.

@@ -99,8 +99,10 @@ impl Watch {
     /// Watches until nobody listens.
     pub async fn run(self) {
         let mut state = State { position: None, streams_lists: true, retry: Retry::default() };
+        let mut returns = self.clients.returns();
         loop {
             let began = Instant::now();
+            returns.mark_unchanged();
             let end = match (&state.position, state.streams_lists) {
                 (None, false) => self.list(&mut state).await,
                 _ => self.follow(&mut state).await,
@@ -112,8 +114,9 @@ impl Watch {
                 Err(End::Regular) => Failure::Unreachable("the server ended the watch at once".to_owned()),
                 Err(End::Failed(failure)) => failure,
             };
-            if failure.asks_for_a_list() {
-                state.position = None;
+            if failure.asks_for_a_list() && state.position.take().is_some() {
+                // The server is well: it has only forgotten what we missed, as after an outage.
+                state.retry.reset();
             }
             if failure.is_unauthorized() {
                 self.clients.renew().await;
@@ -125,7 +128,11 @@ impl Watch {
             let pause = state.retry.next(fastrand::f64());
             // Nobody misses what is only warned about.
             let is_left_alone = failure.is_refused() && !self.resource.is_needed();
-            tokio::time::sleep(if is_left_alone { RELUCTANCE } else { pause }).await;
+            tokio::select! {
+                () = tokio::time::sleep(if is_left_alone { RELUCTANCE } else { pause }) => {}
+                // It fails only when nobody is left who could tell.
+                Ok(()) = returns.changed(), if !is_left_alone => {}
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 use weft_cluster_tests::manifests::{STRICT, all, mirror};
-use weft_cluster_tests::{Leftovers, Namespace, Observer, PATIENCE, alone, eventually};
+use weft_cluster_tests::{Leftovers, Namespace, Observer, PATIENCE, alone, eventually, kubectl};
 
 /// Pods at a time; a machine with two CPUs starts about two a second.
 const PODS: usize = 40;
@@ -68,16 +68,27 @@ fn two_hundred_pods_leave_nothing_behind() -> Result<()> {
     namespace.passed()
 }
 
-/// What there is when two looks in a row see the same namespaces and pins.
+/// What there is when nothing of other scenarios is on its way out and three looks in a row see the same.
 fn settled(observer: &Observer) -> Result<BTreeMap<String, Leftovers>> {
-    let mut last = observer.count()?;
-    for _ in 0..20 {
+    eventually(PATIENCE, || {
+        let leaving = kubectl(&[
+            "get",
+            "namespaces",
+            "--output",
+            "jsonpath={.items[?(@.metadata.deletionTimestamp)].metadata.name}",
+        ])?;
+        ensure!(leaving.trim().is_empty(), "{leaving} are being deleted");
+        Ok(())
+    });
+    let (mut last, mut alike) = (observer.count()?, 0);
+    for _ in 0..30 {
         std::thread::sleep(std::time::Duration::from_secs(1));
         let now = observer.count()?;
         let same = |what: &str| {
             now.iter().all(|(node, counts)| last.get(node).is_some_and(|l| l.get(what) == counts.get(what)))
         };
-        if same("namespaces") && same("pins") && same("descriptors") {
+        alike = if ["namespaces", "pins", "descriptors"].into_iter().all(same) { alike + 1 } else { 0 };
+        if alike == 2 {
             return Ok(now);
         }
         last = now;

@@ -9,9 +9,9 @@ mod control;
 mod enrolment;
 mod node;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use weft_cluster_tests::manifests::{TRAINING, echo, pinned};
-use weft_cluster_tests::{Answers, Namespace, NodePort, Pod, is_sentence, two_nodes};
+use weft_cluster_tests::{Answers, Namespace, NodePort, PATIENCE, Pod, eventually, is_sentence, two_nodes};
 
 /// Requests a second, from outside; each makes two more inside.
 const RATE: u32 = 50;
@@ -36,6 +36,12 @@ impl Town {
         namespace.apply(&pinned(&echo("lines"), "app: lines", &there.name))?;
         let client = namespace.multitool()?;
         let sentences = namespace.node_port("sentences", 5000)?;
+        // Names of new Services may take a moment: the cluster's DNS learns of them like everybody else.
+        eventually(PATIENCE, || {
+            let answer = sentences.get()?;
+            ensure!(answer.status == 200, "sentences answers {answer:?}");
+            Ok(())
+        });
         sentences.get_many(&[], 20).assert_sentences();
         Ok(Self { namespace, sentences, client })
     }

@@ -4,6 +4,8 @@
 
 mod cgroup;
 mod control_plane;
+mod crowd;
+mod crowd_costs;
 mod dns;
 pub mod down;
 pub mod image_aliases;
@@ -56,6 +58,11 @@ enum Command {
     StopApiserver,
     /// Start the API server that `stop-apiserver` stopped.
     StartApiserver,
+    /// Fill the cluster with pods that nobody runs, to see what a big cluster costs weft; `down` is the way back.
+    Crowd {
+        /// How many, up to 60000.
+        pods: usize,
+    },
     /// Show what runs, what it costs and where its logs are.
     Status,
     /// Start a shell in which `kubectl` means this cluster, and `weft` the program in its image.
@@ -98,6 +105,7 @@ pub fn run(args: &Args, steps: &mut Steps) -> Result<()> {
         Command::RebootNode { node } => reboot(name, *node, steps)?,
         Command::StopApiserver => control_plane::stop_api_server(&store::existing(name)?)?,
         Command::StartApiserver => control_plane::provide(&store::existing(name)?)?,
+        Command::Crowd { pods } => crowd::run(&store::existing(name)?, *pods, steps)?,
         Command::Kubeconfig => println!("{}", store::existing(name)?.kubeconfig().display()),
         Command::Status => print!("{}", status::page(&store::existing(name)?)?),
         Command::Shell => shell(&store::existing(name)?)?,

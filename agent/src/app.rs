@@ -194,7 +194,7 @@ impl Running {
         let World { snapshot, reports, places, cluster } = world;
         let Claim { files, ownership, standing } = claim;
         let standing_here = standing.subscribe();
-        let registry = pods::find(config.node.clone(), places, snapshot.clone());
+        let registry = pods::find(config, places, snapshot.clone());
         let (wanted, wanted_here) = watch::channel(std::collections::BTreeSet::new());
         let (identities, roots) = open_identities(config, &snapshot.borrow().clone(), wanted_here)?;
         let rotation = identity::spawn_rotation(identities.clone());

@@ -11,7 +11,7 @@ use weft_model::{
     workload::{Enrolment, Named},
 };
 
-use super::conditions;
+use super::{Config, conditions, world::WorldSource};
 use crate::{
     cni::{
         finder::Finder,
@@ -73,10 +73,13 @@ pub struct Surroundings {
     pub ability: Ability,
 }
 
-/// Looks for the node's pods from now on, in a task of the caller's runtime.
-pub fn find(node: Arc<str>, places: PodPlaces, snapshot: watch::Receiver<Arc<Snapshot>>) -> Registry {
+/// Where the node's pods are. Those of a cluster are looked for from now on, in a task of the caller's runtime; in a
+/// directory it is written.
+pub fn find(config: &Config, places: PodPlaces, snapshot: watch::Receiver<Arc<Snapshot>>) -> Registry {
     let registry = Registry::new(places);
-    tokio::spawn(Finder::new(node, registry.clone(), Scanner::default()).run(snapshot));
+    if matches!(config.world, WorldSource::ApiServer(_)) {
+        tokio::spawn(Finder::new(config.node.clone(), registry.clone(), Scanner::default()).run(snapshot));
+    }
     registry
 }
 

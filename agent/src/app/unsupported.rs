@@ -70,7 +70,7 @@ pub async fn stand_by(
     let states = failed(config.node.clone(), lacks.to_owned(), snapshot.clone());
     let around = pods::Surroundings {
         node: config.node.clone(),
-        registry: pods::find(config.node.clone(), places, snapshot.clone()),
+        registry: pods::find(config, places, snapshot.clone()),
         snapshot: snapshot.clone(),
         states: states.clone(),
         standing: standing.clone(),

@@ -16,7 +16,7 @@ use weft_model::decision::{Cluster, Forward, UpstreamTls};
 
 use super::pod::{PodContext, View};
 use crate::{
-    identity::{IdentityError, Purpose},
+    identity::{self, IdentityError, Purpose},
     net::{socket, stream::Stream},
 };
 
@@ -50,6 +50,8 @@ impl DialError {
     pub fn transport_failure(&self) -> String {
         match self {
             Self::Connect(error) => format!("delayed connect error: {}", error.raw_os_error().unwrap_or(0)),
+            // Why a certificate was refused, in our own words.
+            Self::Tls(error) if let Some(refusal) = identity::refusal(error) => format!("TLS_error: {refusal}"),
             other => other.to_string(),
         }
     }

@@ -12,6 +12,8 @@ use super::{RATE, Town, figure};
 
 /// A moment of quiet before and after.
 const MOMENT: Duration = Duration::from_secs(3);
+/// Requests that two deaths may cost: a fifth of a second's, each time.
+const LOST_MAX: usize = 2 * RATE as usize / 5;
 const DAEMON_SET: &str = "daemonset/weft-agent";
 const IMAGE: &str = "ghcr.io/weft-mesh/weft";
 
@@ -86,7 +88,7 @@ fn a_rolling_restart_and_an_upgrade_fail_no_request() -> Result<()> {
     town.namespace.passed()
 }
 
-/// A crash is not announced: what it costs is printed, and traffic is whole again by itself.
+/// A crash is not announced: it costs what was under way in that moment. What begins later waits in the keeper's listeners.
 #[test]
 fn an_agent_that_is_killed_is_soon_back() -> Result<()> {
     let _alone = alone();
@@ -97,8 +99,11 @@ fn an_agent_that_is_killed_is_soon_back() -> Result<()> {
     std::thread::sleep(MOMENT);
     for node in nodes()? {
         let before = agent_on(&node.name)?.restarts()?;
-        let kill =
-            r#"for p in /proc/[0-9]*; do case "$(readlink "$p/exe")" in */weft) kill -KILL "${p#/proc/}";; esac; done"#;
+        // The agent alone: the keeper of its listeners lives on, as after any crash.
+        let kill = r#"
+for p in /proc/[0-9]*; do
+  case "$(readlink "$p/exe") $(tr '\0' ' ' <"$p/cmdline")" in */weft\ *weft\ agent*) kill -KILL "${p#/proc/}";; esac
+done"#;
         observer.on(&node.name)?.shell(kill, &[])?;
         eventually(PATIENCE, || {
             let now = agent_on(&node.name)?.restarts()?;
@@ -107,7 +112,8 @@ fn an_agent_that_is_killed_is_soon_back() -> Result<()> {
         });
     }
     wait_for_agents()?;
-    figure("agents killed with SIGKILL", &load.finish());
+    let failed = figure("agents killed with SIGKILL", &load.finish());
+    assert!(failed <= LOST_MAX, "{failed} requests failed: more than were under way when an agent died");
     eventually(PATIENCE, || {
         let answers = town.sentences.get_many(&[], 50);
         ensure!(super::figure("after the agents came back", &answers) == 0);

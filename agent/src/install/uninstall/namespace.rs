@@ -44,7 +44,8 @@ pub(super) async fn remove(
 /// `Kind/name` of what is in the namespace and not Kubernetes' own.
 async fn others(deleter: &Deleter<'_>) -> anyhow::Result<BTreeSet<String>> {
     // Groups whose server is away are passed over by discovery: what they hold would go with the namespace in any case.
-    let discovery = Discovery::new(deleter.client.clone()).run().await;
+    // In one answer: asked group by group, the server would not know those any more whose last CRD has just gone.
+    let discovery = Discovery::new(deleter.client.clone()).run_aggregated().await;
     let discovery = discovery.map_err(|error| anyhow::anyhow!("{}", failure(&error)));
     let discovery = discovery.context("asking which kinds of objects the server has")?;
     let mut found = BTreeSet::new();

@@ -57,7 +57,7 @@ fn traffic_flows_without_an_api_server() -> Result<()> {
 
     // `weft check` says again that all is well, and a change applies. Agents reach the API server by its Service, whose
     // rules kube-proxy mends when it has reached it itself: it waits up to half a minute between attempts.
-    eventually(2 * PATIENCE, || {
+    eventually(4 * PATIENCE, || {
         let check = rig::weft(&["check"])?;
         ensure!(check.code == 0 && !check.stdout.contains("WARN"), "weft check: {} {}", check.stdout, check.stderr);
         Ok(())

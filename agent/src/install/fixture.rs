@@ -105,11 +105,8 @@ impl State {
         }
         match (method.as_str(), path.as_str()) {
             ("GET", "/version") => (200, version()),
-            ("GET", "/api") => {
-                (200, json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}))
-            }
-            ("GET", "/apis") => (200, json!({"kind": "APIGroupList", "groups": []})),
-            ("GET", "/api/v1") => (200, resources()),
+            ("GET", "/api") => (200, core_kinds()),
+            ("GET", "/apis") => (200, json!({"kind": "APIGroupDiscoveryList", "items": []})),
             ("GET", _) if is_collection(&path) => (200, self.list(&path, uri.query().unwrap_or_default())),
             ("GET", _) => self.objects.get(&path).map_or_else(|| absent(&path), |object| (200, object.clone())),
             ("PATCH", _) if path.ends_with("/status") => (200, self.patch(path.trim_end_matches("/status"), &body)),
@@ -224,10 +221,16 @@ fn version() -> Value {
         "goVersion": "", "compiler": "", "platform": ""})
 }
 
-fn resources() -> Value {
-    let one = |name: &str, kind: &str| json!({"name": name, "singularName": "", "namespaced": true, "kind": kind, "verbs": ["get", "list"]});
-    json!({"kind": "APIResourceList", "groupVersion": "v1", "resources": [
-        one("configmaps", "ConfigMap"), one("serviceaccounts", "ServiceAccount"), one("services", "Service")]})
+/// As aggregated discovery tells it.
+fn core_kinds() -> Value {
+    let one = |name: &str, kind: &str| {
+        let kind = json!({"group": "", "version": "v1", "kind": kind});
+        json!({"resource": name, "responseKind": kind, "scope": "Namespaced", "singularResource": "", "verbs": ["get", "list"]})
+    };
+    let resources =
+        [one("configmaps", "ConfigMap"), one("serviceaccounts", "ServiceAccount"), one("services", "Service")];
+    json!({"kind": "APIGroupDiscoveryList", "items": [
+        {"versions": [{"version": "v1", "freshness": "Current", "resources": resources}]}]})
 }
 
 /// What was written as progress.

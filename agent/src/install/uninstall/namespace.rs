@@ -48,6 +48,11 @@ async fn others(deleter: &Deleter<'_>) -> anyhow::Result<BTreeSet<String>> {
     let discovery = Discovery::new(deleter.client.clone()).run_aggregated().await;
     let discovery = discovery.map_err(|error| anyhow::anyhow!("{}", failure(&error)));
     let discovery = discovery.context("asking which kinds of objects the server has")?;
+    // Who answers in another form, as servers before 1.26 do, has told nothing: the namespace might be full.
+    anyhow::ensure!(
+        discovery.has_group(""),
+        "the server does not say which kinds of objects it has: Kubernetes 1.26 or newer does"
+    );
     let mut found = BTreeSet::new();
     for group in discovery.groups() {
         for (resource, capabilities) in group.recommended_resources() {

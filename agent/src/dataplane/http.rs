@@ -6,6 +6,7 @@
 
 mod answer;
 pub mod exchange;
+pub mod head;
 pub mod inbound;
 pub mod mirror;
 pub mod outbound;

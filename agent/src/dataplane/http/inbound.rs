@@ -6,18 +6,22 @@ use weft_model::{
     decision::{Access, Cluster, InboundFacts, Verdict},
     outcome::{Answer, ResponseFlag},
     policy::MtlsMode,
-    request::Request,
     service::Service,
     workload::Named,
 };
 
 use super::{
-    Choice, Hop, Wire, exchange::AnswerHook, mirror::RequestCopy, outbound::RequestHeaders, record::Record,
-    serve::Reply, trace,
+    Choice, Hop, Wire,
+    exchange::AnswerHook,
+    head::{Head, Seen},
+    mirror::RequestCopy,
+    record::Record,
+    serve::Reply,
+    trace,
 };
 use crate::dataplane::{
     dial::DialError,
-    event::{ConnectionInfo, Party, Reporter},
+    event::{ConnectionInfo, HttpVersion, Party, Reporter},
     http1::{Persistence, RequestEdits, RequestHead, ResponseEdits, ResponseHead, Version},
     inbound::Client,
     pod::{PodContext, View},
@@ -53,21 +57,13 @@ impl InboundHop {
         }
     }
 
-    fn judge(&self, view: &View, head: &RequestHead) -> Verdict {
-        let headers = RequestHeaders(head.headers());
-        let request = Request {
-            method: head.method(),
-            scheme: "http",
-            authority: head.authority().unwrap_or_default(),
-            target: head.path(),
-            headers: &headers,
-        };
+    fn judge(&self, view: &View, head: &impl Head) -> Verdict {
         view.policy.authorize(&InboundFacts {
             peer: self.client.peer.ip(),
             principal: self.client.principal.as_ref(),
             destination: self.client.destination,
             sni: self.client.sni.as_deref(),
-            request: Some(&request),
+            request: Some(&Seen(head).request()),
         })
     }
 
@@ -150,13 +146,13 @@ impl AnswerHook for InboundHop {
 }
 
 impl Hop for InboundHop {
-    async fn choose(&mut self, head: &RequestHead, record: &mut Record, edits: &mut RequestEdits<'static>) -> Choice {
-        self.version = head.version();
+    async fn choose<H: Head>(&mut self, head: &H, record: &mut Record, edits: &mut RequestEdits<'static>) -> Choice {
+        self.version = if head.version() == HttpVersion::Http10 { Version::Http10 } else { Version::Http11 };
         self.upstream_local = None;
         let Some(view) = self.pod.view() else {
             return Choice::Reply(Reply { status: 503, body: String::new() });
         };
-        let meant = service_meant(&view, self.client.destination, head.authority().unwrap_or_default());
+        let meant = service_meant(&view, self.client.destination, head.authority());
         self.cluster = meant.map(|(service, port)| Cluster::Service { service, port, subset: None });
         let verdict = self.judge(&view, head);
         self.view = Some(view);
@@ -175,7 +171,7 @@ impl Hop for InboundHop {
         if let Ok(id) = trace::complete(head, &mut edits.headers) {
             record.request_id = id;
         }
-        if head.headers().get("x-forwarded-proto").is_none() {
+        if head.value("x-forwarded-proto").is_none() {
             let _ = edits.headers.set("x-forwarded-proto", "http");
         }
         let _ = match &self.client.certificate {
@@ -228,7 +224,7 @@ impl Hop for InboundHop {
         self.pod.view().is_some_and(|view| self.is_proved(&view))
     }
 
-    async fn revoked(&self, head: &RequestHead) {
+    async fn revoked<H: Head>(&self, head: &H) {
         let mut snapshots = self.pod.worker.shared.snapshot.clone();
         while snapshots.changed().await.is_ok() {
             let allowed = |view: &View| self.is_proved(view) && self.judge(view, head).access.is_allowed();

@@ -1,23 +1,30 @@
 //! The client's hop: each request of a pod is routed, balanced and sent on its own.
 
-use std::{borrow::Cow, net::SocketAddr, rc::Rc, time::Instant};
+use std::{net::SocketAddr, rc::Rc, time::Instant};
 
 use weft_model::{
     address::OriginalDst,
     decision::{Cluster, Decision, Forward, RuleRef, UpstreamTls, decide_request},
     outcome::{Answer, ResponseFlag},
-    request::{Headers, Request},
 };
 
-use super::{Choice, Hop, Wire, exchange::AnswerHook, mirror::RequestCopy, record::Record, serve::Reply, trace};
+use super::{
+    Choice, Hop, Wire,
+    exchange::AnswerHook,
+    head::{Head, Seen},
+    mirror::RequestCopy,
+    record::Record,
+    serve::Reply,
+    trace,
+};
 use crate::{
     dataplane::{
         dial::DialError,
-        event::{ConnectionInfo, Party, Reporter},
-        http1::{self, BodyLength, Persistence, RequestEdits, RequestHead, ResponseEdits, ResponseHead, Version},
+        event::{ConnectionInfo, HttpVersion, Party, Reporter},
+        http1::{Persistence, RequestEdits, RequestHead, ResponseEdits, ResponseHead, Version},
         pod::{PodContext, View},
         pool::PoolKey,
-        shared_connections::{SHARED_BODY_BYTES_MAX, SharedConnections},
+        shared_connections::SharedConnections,
     },
     identity::Purpose,
 };
@@ -47,18 +54,6 @@ struct Current {
     view: Rc<View>,
 }
 
-/// Headers of a request for the rules to look at.
-pub struct RequestHeaders<'a>(pub &'a http1::Headers);
-
-impl Headers for RequestHeaders<'_> {
-    fn value(&self, lower_case_name: &str) -> Option<Cow<'_, str>> {
-        self.0.joined(lower_case_name).map(|value| match value {
-            Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
-            Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
-        })
-    }
-}
-
 impl OutboundHop {
     /// The hop of a connection from `client` to `destination`.
     pub fn new(pod: Rc<PodContext>, destination: OriginalDst, client: SocketAddr) -> Self {
@@ -74,17 +69,9 @@ impl OutboundHop {
         }
     }
 
-    fn decide(&self, view: &View, head: &RequestHead) -> Decision {
-        let headers = RequestHeaders(head.headers());
-        let request = Request {
-            method: head.method(),
-            scheme: "http",
-            authority: head.authority().unwrap_or_default(),
-            target: head.path(),
-            headers: &headers,
-        };
+    fn decide(&self, view: &View, head: &impl Head) -> Decision {
         let (snapshot, source) = (&view.snapshot, &view.workload);
-        self.pod.with_dice(|dice| decide_request(snapshot, source, self.destination, &request, dice))
+        self.pod.with_dice(|dice| decide_request(snapshot, source, self.destination, &Seen(head).request(), dice))
     }
 
     async fn connect(&mut self, view: Rc<View>, forward: Forward, fresh: bool, own: bool) -> Result<Wire, DialError> {
@@ -171,12 +158,6 @@ impl OutboundHop {
     }
 }
 
-/// Other protocols and long bodies leave the connection that requests share to those.
-fn wants_own_connection(head: &RequestHead) -> bool {
-    let is_long = matches!(head.body(), BodyLength::Length(bytes) if bytes > SHARED_BODY_BYTES_MAX);
-    is_long || head.upgrade().is_some()
-}
-
 impl AnswerHook for OutboundHop {
     fn edits(&mut self, head: &ResponseHead, keep_alive: bool) -> ResponseEdits<'static> {
         let mut edits = ResponseEdits {
@@ -194,16 +175,16 @@ impl AnswerHook for OutboundHop {
 }
 
 impl Hop for OutboundHop {
-    async fn choose(&mut self, head: &RequestHead, record: &mut Record, edits: &mut RequestEdits<'static>) -> Choice {
+    async fn choose<H: Head>(&mut self, head: &H, record: &mut Record, edits: &mut RequestEdits<'static>) -> Choice {
         self.current = None;
         self.upstream = None;
         self.cluster = None;
-        self.version = head.version();
+        self.version = if head.version() == HttpVersion::Http10 { Version::Http10 } else { Version::Http11 };
         // Our own names and values are valid.
         if let Ok(id) = trace::complete(head, &mut edits.headers) {
             record.request_id = id;
         }
-        if head.headers().get("x-forwarded-proto").is_none() {
+        if head.value("x-forwarded-proto").is_none() {
             let _ = edits.headers.set("x-forwarded-proto", "http");
         }
         // Who the client is, says the server's side; an application must not be able to claim it.
@@ -215,7 +196,7 @@ impl Hop for OutboundHop {
                 Decision::Forward(forward) => {
                     self.cluster = Some(forward.cluster.clone());
                     record.route = self.route_name(&forward.rule);
-                    match self.connect(view, forward, false, wants_own_connection(head)).await {
+                    match self.connect(view, forward, false, head.wants_own_connection()).await {
                         Ok(wire) => return Choice::Forward(wire),
                         Err(error) if error.is_retriable() => last = Some(error),
                         Err(error) => return self.unreachable(&error, record),
@@ -269,7 +250,7 @@ impl Hop for OutboundHop {
         self.pod.view().is_some()
     }
 
-    async fn revoked(&self, _head: &RequestHead) {
+    async fn revoked<H: Head>(&self, _head: &H) {
         // Enforcement is the server's side.
         std::future::pending().await
     }

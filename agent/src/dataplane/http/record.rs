@@ -4,10 +4,10 @@ use std::time::{Instant, SystemTime};
 
 use weft_model::outcome::ResponseFlag;
 
-use super::exchange::Passed;
+use super::{exchange::Passed, head::Head};
 use crate::dataplane::{
     event::{ConnectionInfo, HttpVersion, RequestEvent},
-    http1::{HeadError, RequestHead, Version},
+    http1::HeadError,
 };
 
 /// One request on its way.
@@ -43,14 +43,14 @@ pub struct Record {
 
 impl Record {
     /// A record that begins with a request's head of `head_bytes`.
-    pub fn begin(head: &RequestHead, head_bytes: usize) -> Self {
-        let text = |name| head.headers().text(name).unwrap_or_default().to_owned();
+    pub fn begin(head: &impl Head, head_bytes: usize) -> Self {
+        let text = |name| head.text(name).unwrap_or_default().to_owned();
         let mut record = Self::empty();
-        record.version = if head.version() == Version::Http10 { HttpVersion::Http10 } else { HttpVersion::Http11 };
-        record.grpc = head.headers().text("content-type").is_some_and(|kind| kind.starts_with("application/grpc"));
+        record.version = head.version();
+        record.grpc = head.is_grpc();
         head.method().clone_into(&mut record.method);
-        head.path().clone_into(&mut record.path);
-        record.authority = head.authority().unwrap_or_default().to_owned();
+        head.target().clone_into(&mut record.path);
+        head.authority().clone_into(&mut record.authority);
         record.user_agent = text("user-agent");
         record.forwarded_for = text("x-forwarded-for");
         record.request_id = text("x-request-id");

@@ -7,6 +7,7 @@ use super::{
     Wire,
     answer::{answer, bad_body, close, leave, refuse_head},
     exchange::{AnswerHook, Client, Exchange, Failure, Passed},
+    head::Head,
     mirror::RequestCopy,
     record::Record,
 };
@@ -48,7 +49,7 @@ pub struct Reply {
 #[expect(async_fn_in_trait, reason = "workers are single-threaded: no bound on the futures is wanted")]
 pub trait Hop: AnswerHook {
     /// Called once per request, before anything else: chooses, and prepares the edits of the head.
-    async fn choose(&mut self, head: &RequestHead, record: &mut Record, edits: &mut RequestEdits<'static>) -> Choice;
+    async fn choose<H: Head>(&mut self, head: &H, record: &mut Record, edits: &mut RequestEdits<'static>) -> Choice;
     /// A copy of the request just chosen for, when there is someone to send it to.
     fn copy(&self, head: &RequestHead, edits: &RequestEdits<'static>) -> Option<RequestCopy>;
     /// A reused connection was closed by its peer before it answered: another one, or an answer.
@@ -62,7 +63,7 @@ pub trait Hop: AnswerHook {
     /// May this client's connection still be served? Asked between requests.
     fn is_welcome(&mut self) -> bool;
     /// Resolves when a change of the world forbids what `head` was allowed. Asked while a tunnel lives.
-    async fn revoked(&self, head: &RequestHead);
+    async fn revoked<H: Head>(&self, head: &H);
 }
 
 /// Serves a client until it leaves, breaks the protocol, or the agent drains.

@@ -35,6 +35,8 @@ pub struct Record {
     pub upstream_failure: String,
     /// Name of the route.
     pub route: String,
+    /// `grpc-status` of the answer.
+    pub grpc_status: Option<u32>,
     sent_head: u64,
     body_received: u64,
     body_sent: u64,
@@ -60,11 +62,18 @@ impl Record {
 
     /// A record of a request whose head was refused.
     pub fn refused(error: HeadError) -> Self {
-        let mut record = Self::empty();
-        record.status = error.status();
-        record.flags.push(ResponseFlag::DownstreamProtocolError);
-        record.details = format!("http1.{}", error.detail());
-        record
+        Self::refused_as(HttpVersion::Http11, error.status(), format!("http1.{}", error.detail()))
+    }
+
+    /// The same, in the words of whoever refused it.
+    pub fn refused_as(version: HttpVersion, status: u16, details: String) -> Self {
+        let flags = vec![ResponseFlag::DownstreamProtocolError];
+        Self { version, status, details, flags, ..Self::empty() }
+    }
+
+    /// Is it a call of gRPC?
+    pub fn is_grpc(&self) -> bool {
+        self.grpc
     }
 
     fn empty() -> Self {
@@ -85,6 +94,7 @@ impl Record {
             details: String::new(),
             upstream_failure: String::new(),
             route: String::new(),
+            grpc_status: None,
             sent_head: 0,
             body_received: 0,
             body_sent: 0,
@@ -137,6 +147,7 @@ impl Record {
             details: self.details,
             upstream_failure: self.upstream_failure,
             route: self.route,
+            grpc_status: self.grpc_status,
             request_bytes: self.request_head + self.body_received,
             response_bytes: self.sent_head + self.body_sent,
             body_received: self.body_received,

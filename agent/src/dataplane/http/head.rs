@@ -24,6 +24,10 @@ pub trait Head {
     fn value(&self, lower_case_name: &str) -> Option<&[u8]>;
     /// All values of a header, joined by commas.
     fn joined(&self, lower_case_name: &str) -> Option<Cow<'_, [u8]>>;
+    /// The version it can be said in only: an offer to switch protocols, or a tunnel.
+    fn needs_version(&self) -> Option<HttpVersion>;
+    /// Is it a CONNECT to nowhere in particular (RFC 9110 section 9.3.6), not one of RFC 8441?
+    fn is_plain_connect(&self) -> bool;
     /// Over HTTP/1.1 upstream: should it leave the connection that requests share to others?
     fn wants_own_connection(&self) -> bool;
 
@@ -94,6 +98,14 @@ impl Head for RequestHead {
 
     fn joined(&self, lower_case_name: &str) -> Option<Cow<'_, [u8]>> {
         self.headers().joined(lower_case_name)
+    }
+
+    fn needs_version(&self) -> Option<HttpVersion> {
+        (self.is_plain_connect() || self.upgrade().is_some()).then_some(HttpVersion::Http11)
+    }
+
+    fn is_plain_connect(&self) -> bool {
+        self.method() == "CONNECT"
     }
 
     /// Other protocols and long bodies.

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, rc::Rc, time::Instant};
 
 use weft_model::{
     address::OriginalDst,
-    decision::{Cluster, Decision, Forward, RuleRef, UpstreamTls, decide_request},
+    decision::{Cluster, Decision, Forward, RuleRef, UpstreamTls, decide_request, speaks_http2},
     outcome::{Answer, ResponseFlag},
 };
 
@@ -21,7 +21,8 @@ use crate::{
     dataplane::{
         dial::DialError,
         event::{ConnectionInfo, HttpVersion, Party, Reporter},
-        http1::{Persistence, RequestEdits, RequestHead, ResponseEdits, ResponseHead, Version},
+        http1::{HeaderEdits, Persistence, RequestEdits, RequestHead, ResponseEdits, ResponseHead, Version},
+        http2,
         pod::{PodContext, View},
         pool::PoolKey,
         shared_connections::SharedConnections,
@@ -52,6 +53,30 @@ struct Current {
     forward: Forward,
     key: PoolKey,
     view: Rc<View>,
+    http2: bool,
+}
+
+/// How a request leaves.
+#[derive(Clone, Copy)]
+struct Leg {
+    /// In HTTP/2.
+    http2: bool,
+    /// By a connection that carries no other request meanwhile.
+    own: bool,
+    /// By one that was not used before.
+    fresh: bool,
+}
+
+impl Leg {
+    fn of(head: &impl Head, forward: &Forward) -> Self {
+        let is_http2 = head.version() == HttpVersion::Http2;
+        let http2 = match head.needs_version() {
+            Some(version) => version == HttpVersion::Http2,
+            // A call of gRPC cannot be said in HTTP/1.1: a port declared HTTP by mistake works all the same.
+            None => speaks_http2(&forward.cluster, is_http2) || (is_http2 && head.is_grpc()),
+        };
+        Self { http2, own: head.wants_own_connection(), fresh: false }
+    }
 }
 
 impl OutboundHop {
@@ -74,21 +99,35 @@ impl OutboundHop {
         self.pod.with_dice(|dice| decide_request(snapshot, source, self.destination, &Seen(head).request(), dice))
     }
 
-    async fn connect(&mut self, view: Rc<View>, forward: Forward, fresh: bool, own: bool) -> Result<Wire, DialError> {
+    async fn connect(&mut self, view: Rc<View>, forward: Forward, leg: Leg) -> Result<Choice, DialError> {
         let key = PoolKey { source: self.pod.netns.cookie(), address: forward.address, tls: forward.tls.clone() };
-        let pooled = if fresh || own { None } else { self.pod.worker.pool.take(&key) };
-        let wire = match pooled {
-            Some(wire) => wire,
-            None if own => Wire::new(self.pod.dial(&view, &forward, Purpose::Http).await?, bytes::BytesMut::new()),
-            None => {
-                let (stream, reused) = SharedConnections::stream(&self.pod, &view, &forward, &key).await?;
-                Wire { reused, ..Wire::new(stream, bytes::BytesMut::new()) }
-            }
+        let (choice, local) = if leg.http2 {
+            let call = http2::Connections::call(&self.pod, &view, &forward, &key).await?;
+            let local = call.local;
+            (Choice::Call(call), local)
+        } else {
+            let wire = self.wire(&view, &forward, &key, leg).await?;
+            let local = wire.stream.local_addr();
+            (Choice::Forward(wire), local)
         };
-        self.upstream = Some((forward.address, wire.stream.local_addr()));
-        self.current = Some(Current { forward, key, view });
+        self.upstream = Some((forward.address, local));
+        self.current = Some(Current { forward, key, view, http2: leg.http2 });
         self.sent_at = Instant::now();
-        Ok(wire)
+        Ok(choice)
+    }
+
+    async fn wire(&self, view: &View, forward: &Forward, key: &PoolKey, leg: Leg) -> Result<Wire, DialError> {
+        let pooled = if leg.fresh || leg.own { None } else { self.pod.worker.pool.take(key) };
+        match pooled {
+            Some(wire) => Ok(wire),
+            None if leg.own => {
+                Ok(Wire::new(self.pod.dial(view, forward, Purpose::Http).await?, bytes::BytesMut::new()))
+            }
+            None => {
+                let (stream, reused) = SharedConnections::stream(&self.pod, view, forward, key).await?;
+                Ok(Wire { reused, ..Wire::new(stream, bytes::BytesMut::new()) })
+            }
+        }
     }
 
     fn reply(&mut self, answer: &Answer, cluster: Cluster, rule: &RuleRef, record: &mut Record) -> Choice {
@@ -160,17 +199,21 @@ impl OutboundHop {
 
 impl AnswerHook for OutboundHop {
     fn edits(&mut self, head: &ResponseHead, keep_alive: bool) -> ResponseEdits<'static> {
-        let mut edits = ResponseEdits {
+        let headers = if head.status() == 101 { HeaderEdits::default() } else { self.answer_headers() };
+        ResponseEdits {
+            headers,
             persistence: Persistence::for_client(self.version, keep_alive),
             ..ResponseEdits::default()
-        };
-        if head.status() != 101 {
-            // Names and values are our own and valid.
-            let _ = edits.headers.set("server", SERVER);
-            let millis = self.sent_at.elapsed().as_millis().to_string();
-            let _ = edits.headers.set("x-envoy-upstream-service-time", millis);
         }
-        edits
+    }
+
+    fn answer_headers(&self) -> HeaderEdits<'static> {
+        let mut headers = HeaderEdits::default();
+        // Names and values are our own and valid.
+        let _ = headers.set("server", SERVER);
+        let millis = self.sent_at.elapsed().as_millis().to_string();
+        let _ = headers.set("x-envoy-upstream-service-time", millis);
+        headers
     }
 }
 
@@ -196,8 +239,9 @@ impl Hop for OutboundHop {
                 Decision::Forward(forward) => {
                     self.cluster = Some(forward.cluster.clone());
                     record.route = self.route_name(&forward.rule);
-                    match self.connect(view, forward, false, head.wants_own_connection()).await {
-                        Ok(wire) => return Choice::Forward(wire),
+                    let leg = Leg::of(head, &forward);
+                    match self.connect(view, forward, leg).await {
+                        Ok(choice) => return choice,
                         Err(error) if error.is_retriable() => last = Some(error),
                         Err(error) => return self.unreachable(&error, record),
                     }
@@ -220,11 +264,12 @@ impl Hop for OutboundHop {
     }
 
     async fn choose_again(&mut self, record: &mut Record) -> Choice {
-        let Some(Current { forward, view, .. }) = self.current.take() else {
+        let Some(Current { forward, view, http2, .. }) = self.current.take() else {
             return self.reply(&Answer::NO_HEALTHY_UPSTREAM, Cluster::BlackHole, &RuleRef::Default, record);
         };
-        match self.connect(view, forward, true, false).await {
-            Ok(wire) => Choice::Forward(wire),
+        let leg = Leg { http2, own: false, fresh: true };
+        match self.connect(view, forward, leg).await {
+            Ok(choice) => choice,
             Err(error) => self.unreachable(&error, record),
         }
     }

@@ -40,8 +40,9 @@ const SEND_BUFFER_BYTES: usize = 128 * 1024;
 /// A head beyond it is answered with 431, or ends the stream.
 const HEADER_LIST_BYTES_MAX: u32 = MAX_HEAD_BYTES as u32;
 
-/// Streams that we have reset and whose late frames are ignored instead of ending the connection.
-const RESET_STREAMS_MAX: usize = 64;
+/// Streams that we have reset and whose late frames are ignored. Those of others count as their sender's errors, so a client
+/// that gives up many calls at once needs as many.
+const RESET_STREAMS_MAX: usize = 1024;
 
 /// For how long that is.
 const RESET_STREAM_MEMORY: Duration = Duration::from_secs(1);
@@ -50,8 +51,12 @@ const RESET_STREAM_MEMORY: Duration = Duration::from_secs(1);
 /// connection with `ENHANCE_YOUR_CALM`.
 const UNTAKEN_RESETS_MAX: usize = 64;
 
-/// Streams that the peer's own errors made us reset (`MadeYouReset`, CVE-2025-8671); one more ends the connection.
-const ERROR_RESETS_MAX: usize = 256;
+/// Streams that the peer's own errors made us reset in the whole life of a connection (`MadeYouReset`, CVE-2025-8671); one more
+/// ends it.
+const ERROR_RESETS_MAX: usize = 1024;
+
+/// The same upstream, where many clients pay for the end of a connection and a reset queued costs some hundred bytes.
+const UPSTREAM_ERROR_RESETS_MAX: usize = 10_000;
 
 fn server_builder() -> h2::server::Builder {
     let mut builder = h2::server::Builder::new();
@@ -80,6 +85,6 @@ fn client_builder() -> h2::client::Builder {
         .max_concurrent_reset_streams(RESET_STREAMS_MAX)
         .reset_stream_duration(RESET_STREAM_MEMORY)
         .max_pending_accept_reset_streams(UNTAKEN_RESETS_MAX)
-        .max_local_error_reset_streams(Some(ERROR_RESETS_MAX));
+        .max_local_error_reset_streams(Some(UPSTREAM_ERROR_RESETS_MAX));
     builder
 }

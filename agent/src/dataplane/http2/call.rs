@@ -68,8 +68,9 @@ async fn pass<H: Hop>(
     let mut edits = RequestEdits::default();
     let chosen = tokio::select! {
         biased;
-        choice = hop.choose(head, record, &mut edits) => Ok(choice),
+        // First: who resets all it opens costs nobody an upstream.
         left = poll_fn(|cx| respond.poll_reset(cx)) => Err(left.map_or_else(Broken::from, Broken::Reset)),
+        choice = hop.choose(head, record, &mut edits) => Ok(choice),
     };
     let choice = match chosen {
         Ok(choice) => choice,

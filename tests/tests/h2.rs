@@ -461,3 +461,88 @@ fn who_means_harm_is_sent_away_and_nobody_else_suffers() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn a_websocket_over_http2_is_a_tunnel_as_long_as_it_is_allowed() -> Result<()> {
+    let mesh = Mesh::new("h2-connect", "http2")?;
+    let _server = mesh.server.serve_http2(PORT, |(request, mut respond): Http2Request| async move {
+        let protocol = request.extensions().get::<h2::ext::Protocol>().context("no tunnel")?;
+        ensure!(protocol.as_str() == "websocket" && request.uri().path() == "/chat", "{request:?}");
+        let mut body = request.into_body();
+        let mut sink = respond.send_response(Response::new(()), false)?;
+        while let Some(piece) = body.data().await {
+            let piece = piece?;
+            body.flow_control().release_capacity(piece.len())?;
+            send_body(&mut sink, piece, false).await?;
+        }
+        Ok(sink.send_data(Bytes::new(), true)?)
+    })?;
+    http2(async {
+        let sender = mesh.client.connect_http2("server:80").await?;
+        ask(&sender, get("/nothing"), b"").await.err().context("an answer")?;
+        let mut request = get("/chat");
+        *request.method_mut() = http::Method::CONNECT;
+        request.extensions_mut().insert(h2::ext::Protocol::from_static("websocket"));
+        let (response, mut sink) = sender.clone().ready().await?.send_request(request, false)?;
+        let response = response.await?;
+        ensure!(response.status() == 200, "{response:?}");
+        let mut body = response.into_body();
+        for text in ["one", "two"] {
+            send_body(&mut sink, text.into(), false).await?;
+            let piece = body.data().await.context("the tunnel has ended")??;
+            body.flow_control().release_capacity(piece.len())?;
+            ensure!(piece == text, "{piece:?}");
+        }
+        mesh.cluster.apply(
+            "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: server}\nspec:\n  selector: {matchLabels: {app: server}}\n  \
+             action: DENY\n  rules: [{to: [{operation: {paths: [/chat]}}]}]\n",
+        )?;
+        let ended = tokio::time::timeout(APPLIES, body.data()).await.context("the tunnel lives on")?;
+        ensure!(!matches!(ended, Some(Ok(_))), "{ended:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_peer_is_asked_no_more_at_once_than_it_takes() -> Result<()> {
+    let mesh = Mesh::new("h2-limit", "http2")?;
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counts = (now.clone(), most.clone());
+    let server = mesh.server.serve(PORT, move |stream, _| {
+        let (now, most) = counts.clone();
+        let served = http2(async move {
+            stream.set_nonblocking(true)?;
+            let stream = tokio::net::TcpStream::from_std(stream)?;
+            let mut connection = h2::server::Builder::new().max_concurrent_streams(4).handshake(stream).await?;
+            while let Some(accepted) = connection.accept().await {
+                let (_, mut respond): (_, h2::server::SendResponse<Bytes>) = accepted?;
+                let (now, most) = (now.clone(), most.clone());
+                tokio::spawn(async move {
+                    most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    now.fetch_sub(1, Ordering::SeqCst);
+                    respond.send_response(Response::new(()), true)
+                });
+            }
+            Ok(())
+        });
+        drop(served);
+    })?;
+    http2(async {
+        let sender = mesh.client.connect_http2("server:80").await?;
+        ask(&sender, get("/"), b"").await?;
+        let mut together = tokio::task::JoinSet::new();
+        for _ in 0..200 {
+            let sender = sender.clone();
+            together.spawn(async move { ask(&sender, post("/"), b"once").await });
+        }
+        while let Some(answer) = together.join_next().await {
+            let answer = answer??;
+            ensure!(answer.head.status() == 200, "{answer:?}");
+        }
+        Ok(())
+    })?;
+    let (most, connections) = (most.load(Ordering::SeqCst), server.accepted());
+    ensure!(connections <= 8 && most <= 4 * connections && most > 4, "{most} at once on {connections} connections");
+    Ok(())
+}

@@ -1,7 +1,7 @@
 //! One stream of a client that speaks HTTP/2: choose, exchange, report. [`attend`] is the middle of it, for clients of
 //! either version.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, server::SendResponse};
@@ -30,7 +30,14 @@ use crate::dataplane::{
 const RETRIES_MAX: usize = 3;
 
 /// Serves one stream to its end.
-pub(super) async fn serve<H: Hop>(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, mut hop: H) {
+///
+/// A tunnel (RFC 8441) lives as long as `watch`, a hop of its own, does not hear that it is forbidden.
+pub(super) async fn serve<H: Hop>(
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    mut hop: H,
+    watch: Option<H>,
+) {
     let (parts, body) = request.into_parts();
     let is_head = parts.method == Method::HEAD;
     let head = match RequestHead::check(parts) {
@@ -43,8 +50,15 @@ pub(super) async fn serve<H: Hop>(request: Request<RecvStream>, mut respond: Sen
         }
     };
     let mut record = Record::begin(&head, head.bytes());
-    let end = pass(&head, body, &mut respond, &mut hop, &mut record).await;
-    match end {
+    let end = tokio::select! {
+        end = pass(&head, body, &mut respond, &mut hop, &mut record) => Some(end),
+        () = revoked(watch.as_ref(), &head) => None,
+    };
+    match end.unwrap_or(End::Revoked) {
+        End::Revoked => {
+            "revoked".clone_into(&mut record.details);
+            respond.send_reset(Reason::CANCEL);
+        }
         End::Passed => {}
         End::Reply(reply) => answer(&mut respond, &mut record, &reply, hop.server_name(), is_head),
         // Whoever broke knows; whose response began was told there.
@@ -56,6 +70,14 @@ pub(super) async fn serve<H: Hop>(request: Request<RecvStream>, mut respond: Sen
         }
     }
     hop.report(record);
+}
+
+/// Resolves when a tunnel is no longer allowed.
+async fn revoked<H: Hop>(watch: Option<&H>, head: &RequestHead) {
+    match watch {
+        Some(hop) => hop.revoked(head).await,
+        None => pending().await,
+    }
 }
 
 async fn pass<H: Hop>(
@@ -93,6 +115,8 @@ pub(super) enum End {
     Reply(Reply),
     /// It failed, as is in its record.
     Failed(Failure),
+    /// It was a tunnel, and is no longer allowed.
+    Revoked,
 }
 
 /// Passes a request where it was decided to go, once more by another connection where that is safe.
@@ -108,6 +132,10 @@ pub(super) async fn attend<H: Hop, S: Source>(
     for attempt in 0.. {
         let (reused, result) = match choice {
             Choice::Reply(reply) => return End::Reply(reply),
+            Choice::Call(call) if head.protocol.is_some() && !call.takes_tunnels().await => {
+                "connect_not_supported".clone_into(&mut record.details);
+                return End::Reply(Reply { status: 501, body: String::new() });
+            }
             Choice::Call(call) => (call.reused, over_http2(call, head, edits, body, client, hop, record).await),
             Choice::Forward(wire) => {
                 let reused = wire.reused;

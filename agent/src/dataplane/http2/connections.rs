@@ -32,6 +32,11 @@ use crate::{
 /// Connections to one peer; calls beyond what these may carry wait for the end of others.
 const CONNECTIONS_PER_PEER_MAX: usize = 8;
 
+/// How long a peer's settings are waited for before a tunnel is refused, and how often they are looked at: the crate tells
+/// nobody when they have come.
+const SETTINGS_WAIT: Duration = Duration::from_secs(1);
+const SETTINGS_LOOK: Duration = Duration::from_millis(5);
+
 /// Peers remembered per worker; beyond it each call has a connection of its own.
 const PEERS_MAX: usize = 10_000;
 
@@ -135,7 +140,8 @@ impl Peer {
         if let Some(connection) = open.iter().find(|connection| connection.has_room()) {
             return Next::Call(Call::on(connection, true));
         }
-        if open.len() >= CONNECTIONS_PER_PEER_MAX
+        // Who has waited for another connection and still finds no room waits for a stream instead.
+        if (waited || open.len() >= CONNECTIONS_PER_PEER_MAX)
             && let Some(connection) = open.iter().min_by_key(|connection| connection.calls.get())
         {
             return Next::Call(Call::on(connection, true));
@@ -198,6 +204,18 @@ impl Call {
     fn on(connection: &Rc<Connection>, reused: bool) -> Self {
         connection.calls.set(connection.calls.get() + 1);
         Self { sender: connection.sender.clone(), local: connection.local, reused, connection: connection.clone() }
+    }
+}
+
+impl Call {
+    /// Does the peer take extended CONNECT (RFC 8441)? Its settings say so, the first thing it says on a connection.
+    pub(super) async fn takes_tunnels(&self) -> bool {
+        let told = async {
+            while !self.sender.is_extended_connect_protocol_enabled() {
+                tokio::time::sleep(SETTINGS_LOOK).await;
+            }
+        };
+        tokio::time::timeout(SETTINGS_WAIT, told).await.is_ok()
     }
 }
 

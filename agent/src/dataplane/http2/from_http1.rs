@@ -63,7 +63,7 @@ pub async fn from_http1<H: Hop>(
     let reply = match end {
         End::Passed if goes_on && is_read => return Next::Request,
         End::Passed => return Next::Close,
-        End::Failed(Failure::Downstream(_) | Failure::Mid(_)) => return Next::Reset,
+        End::Failed(Failure::Downstream(_) | Failure::Mid(_)) | End::Revoked => return Next::Reset,
         End::Failed(Failure::Before { broken, .. }) => broken.reply(),
         End::Reply(reply) => reply,
     };

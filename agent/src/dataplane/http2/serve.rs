@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
-use h2::{Reason, RecvStream, server::SendResponse};
+use h2::{Reason, RecvStream, ext::Protocol, server::SendResponse};
 use http::Request;
 
 use super::{call, server_builder, transport::Transport};
@@ -39,9 +39,11 @@ pub async fn serve<H: Hop + 'static>(pod: &Rc<PodContext>, stream: Stream, first
         };
         match accepted {
             Some(Ok((request, respond))) => {
+                let is_tunnel = request.extensions().get::<Protocol>().is_some();
+                let watch = is_tunnel.then(&hop);
                 let mut hop = hop();
                 if hop.is_welcome() {
-                    begin(pod, request, respond, hop);
+                    begin(pod, request, respond, hop, watch);
                 } else {
                     // What the stream asked for was not looked at: the client may ask by another connection.
                     connection.abrupt_shutdown(Reason::REFUSED_STREAM);
@@ -61,10 +63,11 @@ fn begin<H: Hop + 'static>(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     hop: H,
+    watch: Option<H>,
 ) {
     let Some(open) = Open::admit(pod) else { return respond.send_reset(Reason::REFUSED_STREAM) };
     tokio::task::spawn_local(async move {
-        call::serve(request, respond, hop).await;
+        call::serve(request, respond, hop, watch).await;
         drop(open);
     });
 }

@@ -1,6 +1,10 @@
 //! Bodies: pieces from one leg to the other, no faster than the receiver takes them.
 
-use std::{cell::Cell, future::poll_fn};
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    rc::Rc,
+};
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
@@ -179,14 +183,47 @@ impl Sink for SendStream<Bytes> {
     }
 }
 
-/// A request's body that can be begun again as long as little of it has passed.
+/// What has passed of a request's body, until it is clear that it need not be sent again.
+#[derive(Default)]
+pub(super) struct Kept {
+    pieces: Vec<Bytes>,
+    bytes: usize,
+    is_given_up: bool,
+    /// The next piece to give once more.
+    next: usize,
+}
+
+impl Kept {
+    fn push(&mut self, bytes: &Bytes) {
+        self.bytes += bytes.len();
+        if self.bytes > REPLAY_BYTES_MAX {
+            self.give_up();
+        }
+        if !self.is_given_up {
+            self.pieces.push(bytes.clone());
+            self.next = self.pieces.len();
+        }
+    }
+
+    /// The request will not be begun again: what was kept may go. What is being given once more stays until it is.
+    pub(super) fn give_up(&mut self) {
+        self.is_given_up = true;
+        self.pieces.drain(..self.next);
+        self.pieces.shrink_to_fit();
+        self.next = 0;
+    }
+
+    fn again(&mut self) -> Option<(Bytes, bool)> {
+        let bytes = self.pieces.get(self.next)?.clone();
+        self.next += 1;
+        Some((bytes, self.next == self.pieces.len()))
+    }
+}
+
+/// A request's body that can be begun again as long as little of it has passed, and no answer.
 pub(super) struct Replay<S> {
     source: S,
-    kept: Vec<Bytes>,
-    kept_bytes: usize,
-    is_kept: bool,
-    /// The next of `kept` to give once more.
-    next: usize,
+    kept: Rc<RefCell<Kept>>,
     /// Bytes that a receiver has taken, and those of which the sender knows.
     passed: usize,
     released: usize,
@@ -196,49 +233,32 @@ pub(super) struct Replay<S> {
 impl<S: Source> Replay<S> {
     /// Nothing of `source` has passed; `is_empty`: nothing will.
     pub(super) fn new(source: S, is_empty: bool) -> Self {
-        let end = is_empty.then_some(None);
-        Self { source, kept: Vec::new(), kept_bytes: 0, is_kept: true, next: 0, passed: 0, released: 0, end }
+        Self { source, kept: Rc::default(), passed: 0, released: 0, end: is_empty.then_some(None) }
     }
 
-    /// Begins again; false when too much has passed.
+    /// What it keeps, for whoever hears the answer.
+    pub(super) fn kept(&self) -> Rc<RefCell<Kept>> {
+        self.kept.clone()
+    }
+
+    /// Begins again; false when that is impossible.
     pub(super) fn rewind(&mut self) -> bool {
-        self.next = 0;
+        let mut kept = self.kept.borrow_mut();
+        kept.next = 0;
         self.passed = 0;
-        self.is_kept
+        !kept.is_given_up
     }
 
-    /// There is nothing (more) to come, and nothing has been.
+    /// There is nothing to come, and nothing has been.
     pub(super) fn is_empty(&self) -> bool {
-        self.kept.is_empty() && self.is_kept && matches!(self.end, Some(None))
-    }
-
-    /// It will not be begun again.
-    pub(super) fn forget(&mut self) {
-        self.is_kept = false;
-        self.kept.drain(..self.next.min(self.kept.len()));
-        self.next = 0;
-    }
-
-    fn keep(&mut self, bytes: &Bytes) {
-        self.kept_bytes += bytes.len();
-        if self.kept_bytes > REPLAY_BYTES_MAX {
-            self.forget();
-            self.kept = Vec::new();
-        }
-        if self.is_kept {
-            self.kept.push(bytes.clone());
-            self.next = self.kept.len();
-        }
+        self.kept.borrow().bytes == 0 && matches!(self.end, Some(None))
     }
 }
 
 impl<S: Source> Source for Replay<S> {
     async fn next(&mut self) -> Result<Piece, Broken> {
-        if let Some(bytes) = self.kept.get(self.next) {
-            let bytes = bytes.clone();
-            self.next += 1;
-            let last = self.next == self.kept.len() && matches!(self.end, Some(None));
-            return Ok(Piece::Data { bytes, last });
+        if let Some((bytes, is_last_kept)) = self.kept.borrow_mut().again() {
+            return Ok(Piece::Data { bytes, last: is_last_kept && matches!(self.end, Some(None)) });
         }
         if let Some(end) = &self.end {
             return Ok(end.clone().map_or(Piece::End, Piece::Trailers));
@@ -246,7 +266,7 @@ impl<S: Source> Source for Replay<S> {
         let piece = self.source.next().await?;
         match &piece {
             Piece::Data { bytes, last } => {
-                self.keep(bytes);
+                self.kept.borrow_mut().push(bytes);
                 if *last {
                     self.end = Some(None);
                 }
@@ -265,3 +285,6 @@ impl<S: Source> Source for Replay<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

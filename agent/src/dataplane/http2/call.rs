@@ -179,7 +179,7 @@ async fn over_http2<S: Source>(
     };
     let mut sender = call.sender.clone().ready().await.map_err(refused)?;
     let (response, mut sink) = sender.send_request(request, is_empty).map_err(refused)?;
-    exchange(client, body, is_empty, &mut sink, response, hop, record).await
+    exchange(client, body, &mut sink, response, hop, record).await
 }
 
 /// May the request be sent again: has it certainly not been carried out, or does that not matter?

@@ -1,6 +1,7 @@
 //! One request and its response, passed at the same time, over legs of either version.
 
 use std::{
+    cell::RefCell,
     future::{Future, poll_fn},
     pin::{Pin, pin},
     task::Poll,
@@ -12,7 +13,7 @@ use h2::{Reason, RecvStream, SendStream, client::ResponseFuture, server::SendRes
 use http::Response;
 
 use super::{
-    body::{Broken, Count, PumpError, Sink, Source, grpc_status, pump},
+    body::{Broken, Count, Kept, PumpError, Replay, Sink, Source, grpc_status, pump},
     head,
 };
 use crate::dataplane::{
@@ -80,21 +81,21 @@ pub(super) trait Upstream {
     async fn hear(&mut self) -> Result<Heard<Self::Body>, Failure>;
 }
 
-/// Passes both messages. `is_sent`: the request has no body. `sink` is where the body goes.
-pub(super) async fn exchange<C: Client>(
+/// Passes both messages; `sink` is where the request's body goes.
+pub(super) async fn exchange<C: Client, S: Source>(
     client: &mut C,
-    source: &mut impl Source,
-    mut is_sent: bool,
+    source: &mut Replay<S>,
     sink: &mut impl Sink,
     upstream: impl Upstream,
     hook: &mut impl AnswerHook,
     record: &mut Record,
 ) -> Result<(), Failure> {
     let (up, down) = (Count::default(), Count::default());
+    let (mut is_sent, kept) = (source.is_empty(), source.kept());
     let mut passed = Passed::default();
     let result = {
         let mut sending = pin!(pump(source, sink, &up));
-        let mut answering = pin!(answer(client, upstream, hook, &down, &mut passed));
+        let mut answering = pin!(answer(client, upstream, hook, (&kept, &down), &mut passed));
         loop {
             tokio::select! {
                 biased;
@@ -124,7 +125,7 @@ async fn answer<C: Client>(
     client: &mut C,
     mut upstream: impl Upstream,
     hook: &mut impl AnswerHook,
-    count: &Count,
+    (kept, count): (&RefCell<Kept>, &Count),
     passed: &mut Passed,
 ) -> Result<(), Failure> {
     let Answer { head, mut body, is_whole } = loop {
@@ -138,6 +139,7 @@ async fn answer<C: Client>(
             Heard::Answer(answer) => break answer,
         }
     };
+    kept.borrow_mut().give_up();
     passed.status = head.status().as_u16();
     passed.response_at = Some(Instant::now());
     count.grpc_status.set(grpc_status(head.headers()));

@@ -190,3 +190,6 @@ pub(super) fn apply(edits: &HeaderEdits<'static>, headers: &mut HeaderMap) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

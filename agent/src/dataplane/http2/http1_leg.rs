@@ -24,6 +24,8 @@ use crate::dataplane::{
 /// A connection that speaks HTTP/1, while an exchange passes over it.
 pub(super) struct Leg<W> {
     wire: RefCell<W>,
+    /// Bytes that its socket has taken.
+    sent: Cell<usize>,
     /// The body that comes from it has come to its end.
     pub(super) is_read: Cell<bool>,
     /// The body that goes to it has gone to its end.
@@ -32,7 +34,7 @@ pub(super) struct Leg<W> {
 
 impl<W: AsMut<Wire>> Leg<W> {
     pub(super) fn new(wire: W) -> Self {
-        Self { wire: RefCell::new(wire), is_read: Cell::new(false), is_written: Cell::new(false) }
+        Self { wire: RefCell::new(wire), sent: Cell::new(0), is_read: Cell::new(false), is_written: Cell::new(false) }
     }
 
     /// The connection again.
@@ -55,6 +57,11 @@ impl<W: AsMut<Wire>> Leg<W> {
         .await
     }
 
+    /// The peer has ended: has it certainly seen nothing of what was sent?
+    pub(super) fn ended_unseen(&self, error: Option<&io::Error>) -> bool {
+        self.wire.borrow_mut().as_mut().stream.ended_before(self.sent.get(), error)
+    }
+
     /// Writes all of it, and sees it off.
     pub(super) async fn write(&self, bytes: &[u8]) -> Result<(), Broken> {
         let mut rest = bytes;
@@ -63,7 +70,10 @@ impl<W: AsMut<Wire>> Leg<W> {
             let mut stream = Pin::new(&mut wire.as_mut().stream);
             while !rest.is_empty() {
                 match stream.as_mut().poll_write(cx, rest) {
-                    std::task::Poll::Ready(Ok(written)) => rest = &rest[written..],
+                    std::task::Poll::Ready(Ok(written)) => {
+                        self.sent.set(self.sent.get() + written);
+                        rest = &rest[written..];
+                    }
                     other => return other.map_ok(drop),
                 }
             }

@@ -39,7 +39,7 @@ pub(super) async fn over_http1<S: Source>(
         answer_to: AnswerTo { is_head: head.method() == "HEAD", is_connect: false, wants_upgrade: false },
         keeps: &keeps,
     };
-    exchange(client, body, is_empty, &mut Http1Sink::new(&leg, is_chunked), upstream, hook, record).await?;
+    exchange(client, body, &mut Http1Sink::new(&leg, is_chunked), upstream, hook, record).await?;
     let is_reusable = keeps.get() && leg.is_read.get() && leg.is_written.get();
     Ok(is_reusable.then(|| leg.into_wire()).filter(|wire| wire.buffer.is_empty()).map(|mut wire| {
         wire.reused = true;
@@ -124,9 +124,15 @@ impl<'a> Upstream for Http1Upstream<'a> {
                 return Ok(self.heard(&head));
             }
             match self.leg.fill().await {
-                Ok(0) => return Err(failed(Broken::Connection("unexpected end of file".to_owned()))),
+                Ok(0) => {
+                    let broken = Broken::Connection("unexpected end of file".to_owned());
+                    return Err(Failure::Before { broken, is_unseen: self.leg.ended_unseen(None) });
+                }
                 Ok(_) => {}
-                Err(error) => return Err(failed(broken(error))),
+                Err(error) => {
+                    let is_unseen = self.leg.ended_unseen(Some(&error));
+                    return Err(Failure::Before { broken: broken(error), is_unseen });
+                }
             }
         }
     }
@@ -146,3 +152,6 @@ impl<'a> Http1Upstream<'a> {
         Heard::Answer(Answer { head: response, body: Http1Source::new(self.leg, reader), is_whole })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,7 @@ pub mod pool;
 pub mod shared_connections;
 pub mod tcp;
 pub mod http;
+pub mod http2;
 pub mod outbound;
 pub mod inbound;
 pub mod worker;

@@ -40,7 +40,7 @@ pub use root_file::{Published, RootFile};
 pub use rotation::{Rotation, spawn_rotation};
 pub use signer::{ServerKey, Signer, SignerError};
 pub use signing_request::{RequestError, SigningRequest};
-pub use tls::{ALPN_HTTP, ALPN_MUX, ALPN_REQUESTS, ALPN_SERVER, ALPN_TCP, Purpose, service_config};
+pub use tls::{ALPN_HTTP, ALPN_HTTP2, ALPN_MUX, ALPN_REQUESTS, ALPN_SERVER, ALPN_TCP, Purpose, service_config};
 pub use verify::TrustDomains;
 pub use workload::WorkloadIdentity;
 pub use xfcc::xfcc;

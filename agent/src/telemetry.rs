@@ -148,12 +148,18 @@ impl Register<'_> {
     }
 }
 
+/// Codes beyond those of gRPC (0 to 16) are an application's fancy, and would be a series each.
+fn known_grpc_status(status: u32) -> Option<u8> {
+    u8::try_from(status).ok().filter(|status| *status <= 16)
+}
+
 impl Observe for Telemetry {
     fn request(&self, event: &RequestEvent) {
         let facts = Facts {
             connection: &event.connection,
             protocol: if event.grpc { Protocol::Grpc } else { Protocol::Http },
             status: event.status,
+            grpc_status: event.grpc_status.and_then(known_grpc_status).filter(|_| event.grpc),
             flags: &event.flags,
             authority: &event.authority,
         };

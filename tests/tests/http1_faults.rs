@@ -83,6 +83,32 @@ fn a_server_that_closes_idle_connections_fails_no_request() -> Result<()> {
     Ok(())
 }
 
+/// The mesh answers in the name of a server that ended: the body it has passed on is behind it, and what follows is the next request.
+#[test]
+fn the_request_behind_a_failed_one_is_read_from_its_beginning() -> Result<()> {
+    let (cluster, client, _server) = pair("failed-pipeline")?;
+    let direct = outsider(&cluster, "direct")?;
+    let _application = direct.serve(PORT, |mut stream, _| {
+        while let Some(head) = head(&mut stream) {
+            if head.starts_with("POST") || ok(&mut stream).is_err() {
+                // Taken, and never answered.
+                let _ = stream.read(&mut [0; 64]);
+                return;
+            }
+        }
+    })?;
+    let address = format!("{}:{PORT}", direct.ip());
+    let mut stream = client.connect(&address)?;
+    let first = format!("POST / HTTP/1.1\r\nHost: {address}\r\nContent-Length: 20\r\n\r\n{}", "x".repeat(20));
+    let second = format!("GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all((first + &second).as_bytes())?;
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers)?;
+    let statuses: Vec<_> = answers.match_indices("HTTP/1.1 ").map(|(at, _)| &answers[at + 9..at + 12]).collect();
+    ensure!(statuses == ["503", "200"], "{answers}");
+    Ok(())
+}
+
 #[test]
 fn unreachable_applications_are_named() -> Result<()> {
     let (cluster, client, server) = pair("refused")?;

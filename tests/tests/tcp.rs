@@ -239,9 +239,9 @@ fn a_client_that_thinks_before_it_speaks_http_is_routed() -> Result<()> {
 }
 
 #[test]
-fn other_protocols_pass_on_ports_declared_http() -> Result<()> {
+fn http2_passes_untouched_on_a_port_declared_tcp() -> Result<()> {
     let mesh = Mesh::new("h2")?;
-    mesh.cluster.service("web").port(80, 7000).selector("app", "server").apply()?;
+    mesh.cluster.service("web").named_port("tcp-web", 80, 7000).selector("app", "server").apply()?;
     let _server = mesh.server.serve(7000, |stream, _| {
         let _ = io::copy(&mut &stream, &mut &stream);
     })?;

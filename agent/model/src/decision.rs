@@ -154,6 +154,12 @@ pub fn inbound_protocol(snapshot: &Snapshot, workload: &Workload, port: u16) -> 
     protocol::inbound(snapshot, workload, port)
 }
 
+/// Client side, HTTP: does a request go to `cluster` in HTTP/2? A Service port declared to speak it gets it whatever the
+/// client speaks, one declared HTTP gets HTTP/1.1; others get what the client speaks (Istio's `setUpstreamProtocol`).
+pub fn speaks_http2(cluster: &Cluster, client_does: bool) -> bool {
+    protocol::speaks_http2(cluster).unwrap_or(client_does)
+}
+
 /// Client side, opaque bytes: where a connection of `source` goes. Never an [`Decision::Answer`].
 pub fn decide_connection(
     snapshot: &Snapshot,

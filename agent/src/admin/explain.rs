@@ -218,7 +218,7 @@ pub fn explain(snapshot: &Snapshot, question: &Question) -> Result<Explanation, 
     let target = Target::parse(&question.to, question.tcp)?;
     let resolved = resolve::resolve(snapshot, source, &target)?;
     let protocol = outbound_protocol(snapshot, OriginalDst(resolved.address));
-    let http = target.scheme == Scheme::Http && matches!(protocol, AppProtocol::Http | AppProtocol::Undeclared);
+    let http = target.scheme == Scheme::Http && may_be_http(protocol);
     let (hosts, headers): (Vec<_>, Vec<_>) =
         question.headers.iter().cloned().partition(|(name, _)| name.eq_ignore_ascii_case("host"));
     let authority = hosts.last().map_or(target.authority.as_str(), |(_, value)| value);
@@ -251,6 +251,11 @@ pub fn explain(snapshot: &Snapshot, question: &Question) -> Result<Explanation, 
         route,
         destinations,
     })
+}
+
+/// Is a request in HTTP, of whichever version, routed and judged as one on such a port?
+fn may_be_http(protocol: AppProtocol) -> bool {
+    matches!(protocol, AppProtocol::Http | AppProtocol::Http2 | AppProtocol::Grpc | AppProtocol::Undeclared)
 }
 
 fn who(source: &Workload) -> Source {
@@ -289,13 +294,13 @@ fn notes(snapshot: &Snapshot, target: &Target, resolved: &Resolved, protocol: Ap
         notes.push(format!("Service {} has no port {}; it has {has}", service.name, address.port()));
     }
     match (target.scheme, protocol) {
-        (Scheme::Http, AppProtocol::Http | AppProtocol::Undeclared) => {}
+        (Scheme::Http, protocol) if may_be_http(protocol) => {}
         (Scheme::Http, _) => notes.push(
             "the port's declaration makes the request pass as bytes: HTTP routes do not apply, and policies that name \
              HTTP fields count as for TCP; name the port http or http-... (or set appProtocol) to change it"
                 .to_owned(),
         ),
-        (Scheme::Tcp, AppProtocol::Http) => notes
+        (Scheme::Tcp, AppProtocol::Http | AppProtocol::Http2 | AppProtocol::Grpc) => notes
             .push("the port is declared HTTP: bytes that are neither HTTP nor TLS are answered with 400".to_owned()),
         (Scheme::Https, _) => notes.push("weft does not look into TLS that is not its own".to_owned()),
         (Scheme::Tcp, _) => {}

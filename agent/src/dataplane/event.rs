@@ -77,6 +77,8 @@ pub struct RequestEvent {
     pub version: HttpVersion,
     /// gRPC (content-type application/grpc): label `request_protocol`.
     pub grpc: bool,
+    /// `grpc-status` of the answer, in its head or its trailers: label `grpc_response_status`.
+    pub grpc_status: Option<u32>,
     /// Method.
     pub method: String,
     /// Path and query as the client sent them.

@@ -4,8 +4,9 @@
 //! [`exchange`] pass request and response at the same time with bounded memory. The two hops are
 //! [`outbound`] (a pod's own requests) and [`inbound`] (requests that reach a pod).
 
-mod answer;
+pub mod answer;
 pub mod exchange;
+pub mod head;
 pub mod inbound;
 pub mod mirror;
 pub mod outbound;
@@ -14,5 +15,5 @@ pub mod serve;
 pub mod trace;
 pub mod wire;
 
-pub use serve::{Choice, Hop, serve};
+pub use serve::{Choice, Hop, Next, serve};
 pub use wire::Wire;

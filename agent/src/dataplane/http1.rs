@@ -26,6 +26,7 @@ mod target;
 mod write;
 
 pub use body::{BodyReader, Progress};
+pub use chars::is_authority;
 pub use chunked::{ChunkedDecoder, LAST_CHUNK, MAX_CHUNK_DIGITS, MAX_TRAILER_BYTES, MAX_TRAILERS, encode_chunk};
 pub use edits::{HeaderEdits, InvalidEdit, Persistence, RequestEdits, ResponseEdits};
 pub use error::{BodyError, HeadError};

@@ -22,6 +22,7 @@ use super::{
         self, Wire,
         inbound::{InboundHop, denial_details, service_meant},
     },
+    http2,
     pod::{PodContext, View},
     shared_connections,
     sniff::{First, Sniffed, fill, first_bytes},
@@ -108,9 +109,14 @@ async fn prove(pod: Rc<PodContext>, mut stream: Stream, plain: Client, declared:
         Err(_gone) => {}
         Ok(First::Bytes(Sniffed::Tls)) => inbound.tls(stream, buffer).await,
         _ if inbound.must_prove() => inbound.refuse(&stream, NO_FILTER_CHAIN.to_owned(), Some(ResponseFlag::NoRoute)),
-        Ok(First::Silent) if buffer.is_empty() && declared != AppProtocol::Http => inbound.silent(stream).await,
+        Ok(First::Silent) if buffer.is_empty() && !is_declared_http(declared) => inbound.silent(stream).await,
         Ok(_) => inbound.application(stream, buffer).await,
     }
+}
+
+/// Is the port declared to speak HTTP, in whichever version? Its clients speak first.
+fn is_declared_http(declared: AppProtocol) -> bool {
+    matches!(declared, AppProtocol::Http | AppProtocol::Http2 | AppProtocol::Grpc)
 }
 
 async fn handshake(pod: Rc<PodContext>, stream: Stream, hello: MeshHello, plain: &Client, declared: AppProtocol) {
@@ -147,7 +153,8 @@ async fn handshake(pod: Rc<PodContext>, stream: Stream, hello: MeshHello, plain:
         .and_then(|chain| chain.first())
         .map(|certificate| identity::xfcc(own, certificate, &peer));
     let is_shared = connection.alpn_protocol() == Some(identity::ALPN_MUX);
-    let is_http = connection.alpn_protocol().is_some_and(|name| name.starts_with(b"istio-http/"));
+    let is_http =
+        connection.alpn_protocol().is_some_and(|name| name == b"istio-h2" || name.starts_with(b"istio-http/"));
     let declared = if is_http { AppProtocol::Http } else { declared };
     let (peer_address, destination) = (plain.peer, plain.destination);
     let client = Client { peer: peer_address, destination, principal: Some(peer), certificate, sni: hello.sni };
@@ -190,21 +197,24 @@ impl Inbound {
         let limits = &self.pod.worker.shared.limits;
         let (idle, sniff) = (limits.idle_timeout, limits.sniff_wait);
         match self.declared {
-            AppProtocol::Http => match first_bytes(&mut stream, &mut buffer, idle).await {
-                Ok(First::Bytes(Sniffed::Tls)) => self.tls(stream, buffer).await,
-                Ok(First::Bytes(Sniffed::Http2)) => self.opaque(stream, buffer).await,
-                Ok(First::Bytes(_)) => self.http(stream, buffer, None).await,
-                Ok(First::Ended) if !buffer.is_empty() => self.http(stream, buffer, None).await,
-                _ => {}
-            },
+            AppProtocol::Http | AppProtocol::Http2 | AppProtocol::Grpc => {
+                match first_bytes(&mut stream, &mut buffer, idle).await {
+                    Ok(First::Bytes(Sniffed::Tls)) => self.tls(stream, buffer).await,
+                    Ok(First::Bytes(Sniffed::Http2)) => self.http2(stream, buffer).await,
+                    Ok(First::Bytes(_)) => self.http(stream, buffer, None).await,
+                    Ok(First::Ended) if !buffer.is_empty() => self.http(stream, buffer, None).await,
+                    _ => {}
+                }
+            }
             AppProtocol::Undeclared => match first_bytes(&mut stream, &mut buffer, sniff).await {
                 Ok(First::Bytes(Sniffed::Http1)) => self.http(stream, buffer, None).await,
+                Ok(First::Bytes(Sniffed::Http2)) => self.http2(stream, buffer).await,
                 Ok(First::Silent) if buffer.is_empty() => self.silent(stream).await,
                 Ok(First::Bytes(Sniffed::Tls)) => self.tls(stream, buffer).await,
                 Ok(_) => self.opaque(stream, buffer).await,
                 Err(_gone) => {}
             },
-            AppProtocol::Tcp | AppProtocol::Tls | AppProtocol::ServerFirst | AppProtocol::Http2 | AppProtocol::Grpc => {
+            AppProtocol::Tcp | AppProtocol::Tls | AppProtocol::ServerFirst => {
                 self.opaque(stream, buffer).await;
             }
         }
@@ -247,6 +257,7 @@ impl Inbound {
     async fn told(self, told: Sniffed, stream: Stream, buffer: BytesMut, application: Option<Wire>) {
         match (told, self.declared, application) {
             (Sniffed::Http1, AppProtocol::Undeclared, application) => self.http(stream, buffer, application).await,
+            (Sniffed::Http2, AppProtocol::Undeclared, _) => self.http2(stream, buffer).await,
             (Sniffed::Tls, _, _) if self.provable => self.tls(stream, buffer).await,
             (_, _, Some(wire)) => self.relay(stream, wire.stream, buffer, wire.buffer).await,
             (_, _, None) => self.opaque(stream, buffer).await,
@@ -257,6 +268,12 @@ impl Inbound {
         let pod = self.pod.clone();
         let mut hop = InboundHop::new(self.pod, self.client, application);
         http::serve(Wire::new(stream, buffer), &mut hop, &pod.worker.shared).await;
+    }
+
+    async fn http2(self, stream: Stream, buffer: BytesMut) {
+        let calls = Rc::new(http2::Peer::default());
+        let hop = || InboundHop::of_stream(self.pod.clone(), self.client.clone(), calls.clone());
+        http2::serve(&self.pod, stream, buffer, hop).await;
     }
 
     async fn opaque(self, stream: Stream, buffer: BytesMut) {

@@ -15,6 +15,7 @@ use super::{
     dial::DialError,
     event::{ConnectionInfo, Party, Reporter},
     http::{self, Wire, outbound::OutboundHop},
+    http2,
     pod::{PodContext, View},
     probe::{ANSWER, PROBE_ADDRESS},
     sniff::{First, Sniffed, fill, first_bytes},
@@ -53,10 +54,9 @@ pub async fn serve(pod: Rc<PodContext>, socket: TcpStream, client: SocketAddr) {
     let protocol = outbound_protocol(&view.snapshot, destination);
     let outbound = Outbound { pod, destination, client: canonical(client) };
     match protocol {
-        AppProtocol::Http => outbound.declared_http(stream).await,
+        AppProtocol::Http | AppProtocol::Http2 | AppProtocol::Grpc => outbound.declared_http(stream).await,
         AppProtocol::Undeclared => outbound.undeclared(stream).await,
-        // HTTP/2 and gRPC pass as bytes until the data path learns them.
-        AppProtocol::Tcp | AppProtocol::Tls | AppProtocol::ServerFirst | AppProtocol::Http2 | AppProtocol::Grpc => {
+        AppProtocol::Tcp | AppProtocol::Tls | AppProtocol::ServerFirst => {
             outbound.opaque(stream, BytesMut::new()).await;
         }
     }
@@ -74,7 +74,8 @@ impl Outbound {
     async fn declared_http(self, mut stream: Stream) {
         let mut buffer = BytesMut::new();
         match first_bytes(&mut stream, &mut buffer, self.idle_timeout()).await {
-            Ok(First::Bytes(Sniffed::Http2 | Sniffed::Tls)) => self.opaque(stream, buffer).await,
+            Ok(First::Bytes(Sniffed::Tls)) => self.opaque(stream, buffer).await,
+            Ok(First::Bytes(Sniffed::Http2)) => self.http2(stream, buffer).await,
             Ok(First::Bytes(_)) => self.http(stream, buffer).await,
             Ok(First::Ended) if !buffer.is_empty() => self.http(stream, buffer).await,
             _ => {}
@@ -86,6 +87,7 @@ impl Outbound {
         let wait = self.pod.worker.shared.limits.sniff_wait;
         match first_bytes(&mut stream, &mut buffer, wait).await {
             Ok(First::Bytes(Sniffed::Http1)) => self.http(stream, buffer).await,
+            Ok(First::Bytes(Sniffed::Http2)) => self.http2(stream, buffer).await,
             Ok(First::Bytes(_) | First::Ended) => self.opaque(stream, buffer).await,
             Ok(First::Silent) if !buffer.is_empty() => self.opaque(stream, buffer).await,
             Ok(First::Silent) => self.silent(stream).await,
@@ -112,6 +114,10 @@ impl Outbound {
                 drop(upstream);
                 self.http(stream, up).await;
             }
+            Some(Ok(First::Bytes(Sniffed::Http2))) => {
+                drop(upstream);
+                self.http2(stream, up).await;
+            }
             Some(Ok(First::Silent) | Err(_)) => {}
             Some(Ok(First::Bytes(_) | First::Ended)) | None => {
                 let connection = self.connection(&view, Some(&forward), forward.cluster.clone(), &upstream);
@@ -124,6 +130,11 @@ impl Outbound {
         let pod = self.pod.clone();
         let mut hop = OutboundHop::new(self.pod, self.destination, self.client);
         http::serve(Wire::new(stream, buffer), &mut hop, &pod.worker.shared).await;
+    }
+
+    async fn http2(self, stream: Stream, buffer: BytesMut) {
+        let hop = || OutboundHop::new(self.pod.clone(), self.destination, self.client);
+        http2::serve(&self.pod, stream, buffer, hop).await;
     }
 
     async fn opaque(self, stream: Stream, buffer: BytesMut) {

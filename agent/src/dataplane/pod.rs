@@ -16,7 +16,7 @@ use weft_model::{
     workload::{Named, Workload},
 };
 
-use super::{Exempt, Shared, pool::Pool, shared_connections::SharedConnections};
+use super::{Exempt, Shared, http2, pool::Pool, shared_connections::SharedConnections};
 use crate::net::{
     Netns,
     socket::{APPLICATION_PORTS, MORE_APPLICATION_PORTS},
@@ -32,6 +32,8 @@ pub struct WorkerContext {
     pub pool: Pool,
     /// This worker's connections that requests share.
     pub shared_connections: SharedConnections,
+    /// This worker's HTTP/2 connections upstream.
+    pub calls: http2::Connections,
     /// Number of this worker, and how many there are.
     pub index: (usize, usize),
 }

@@ -16,7 +16,7 @@ use weft_ebpf_common::Direction;
 use weft_model::workload::Named;
 
 use super::{
-    Exempt, Shared, inbound,
+    Exempt, Shared, http2, inbound,
     outbound::{self, is_connection_error},
     pod::{PodContext, WorkerContext},
     pool::Pool,
@@ -93,6 +93,7 @@ impl Workers {
                     exempt: RefCell::new(exempt),
                     pool: Pool::default(),
                     shared_connections: SharedConnections::default(),
+                    calls: http2::Connections::default(),
                     index: (index, count),
                 });
                 LocalSet::new().block_on(&runtime, run(context, receiver));
@@ -195,6 +196,7 @@ async fn run(context: Rc<WorkerContext>, mut commands: mpsc::UnboundedReceiver<C
                     if let Some(served) = pods.remove(&name) {
                         context.pool.forget(served.cookie);
                         context.shared_connections.forget(served.cookie);
+                        context.calls.forget(served.cookie);
                         served.retire(&context);
                     }
                 }
@@ -203,6 +205,7 @@ async fn run(context: Rc<WorkerContext>, mut commands: mpsc::UnboundedReceiver<C
             _ = sweep.tick() => {
                 context.pool.expire(context.shared.limits.pool_idle_timeout);
                 context.shared_connections.expire();
+                context.calls.expire(context.shared.limits.pool_idle_timeout);
             }
         }
     }

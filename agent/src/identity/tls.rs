@@ -39,6 +39,8 @@ pub const ALPN_SERVER: [&[u8]; 6] =
 pub const ALPN_HTTP: [&[u8]; 2] = [b"istio-http/1.1", b"istio"];
 /// Protocol names that a client offers for HTTP/1.1 requests that may share the connection.
 pub const ALPN_REQUESTS: [&[u8]; 3] = [ALPN_MUX, b"istio-http/1.1", b"istio"];
+/// Protocol names that a client offers for HTTP/2: Istio's, and what a sidecar itself chooses.
+pub const ALPN_HTTP2: [&[u8]; 3] = [b"istio-h2", b"istio", b"h2"];
 /// Protocol names that a client offers for opaque TCP.
 pub const ALPN_TCP: [&[u8]; 1] = [b"istio"];
 
@@ -49,6 +51,8 @@ pub enum Purpose {
     Http,
     /// HTTP/1.1 requests, many at a time where the peer can ([`ALPN_REQUESTS`]).
     Requests,
+    /// HTTP/2 ([`ALPN_HTTP2`]).
+    Http2,
     /// Opaque bytes ([`ALPN_TCP`]).
     Tcp,
 }
@@ -58,6 +62,7 @@ impl Purpose {
         match self {
             Self::Http => owned(&ALPN_HTTP),
             Self::Requests => owned(&ALPN_REQUESTS),
+            Self::Http2 => owned(&ALPN_HTTP2),
             Self::Tcp => owned(&ALPN_TCP),
         }
     }

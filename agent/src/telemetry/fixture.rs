@@ -122,6 +122,7 @@ pub(super) fn request(connection: ConnectionInfo) -> RequestEvent {
         started: started(),
         version: HttpVersion::Http11,
         grpc: false,
+        grpc_status: None,
         method: "GET".to_owned(),
         path: "/?a=1".to_owned(),
         authority: "name:5000".to_owned(),

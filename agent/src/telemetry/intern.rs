@@ -87,6 +87,7 @@ struct Key {
     mutual_tls: bool,
     protocol: Protocol,
     status: u16,
+    grpc_status: Option<u8>,
     flags: Box<[ResponseFlag]>,
     host: Option<Box<str>>,
 }
@@ -103,6 +104,7 @@ impl Key {
             mutual_tls: *mutual_tls,
             protocol: facts.protocol,
             status: facts.status,
+            grpc_status: facts.grpc_status,
             flags: facts.flags.into(),
             host: facts.host().map(Into::into),
         }
@@ -113,6 +115,7 @@ impl Key {
         Arc::ptr_eq(&self.owner, &connection.owner)
             && self.reporter == connection.reporter
             && self.status == facts.status
+            && self.grpc_status == facts.grpc_status
             && self.protocol == facts.protocol
             && self.mutual_tls == connection.mutual_tls
             && *self.flags == *facts.flags
@@ -163,7 +166,8 @@ fn hash(facts: &Facts<'_>) -> u64 {
     let small = u64::from(facts.status)
         | u64::from(connection.mutual_tls) << 16
         | (connection.reporter as u64) << 17
-        | (facts.protocol as u64) << 18;
+        | (facts.protocol as u64) << 18
+        | facts.grpc_status.map_or(0, |status| u64::from(status) + 1) << 24;
     mix.word(small);
     for flag in facts.flags {
         mix.word(*flag as u64 + 1);

@@ -46,6 +46,8 @@ pub(super) struct Facts<'a> {
     pub(super) protocol: Protocol,
     /// 0 for TCP.
     pub(super) status: u16,
+    /// `grpc-status` of a gRPC call, as far as gRPC knows it (0 to 16): others make no series.
+    pub(super) grpc_status: Option<u8>,
     pub(super) flags: &'a [ResponseFlag],
     /// Empty for TCP.
     pub(super) authority: &'a str,
@@ -54,7 +56,7 @@ pub(super) struct Facts<'a> {
 impl<'a> Facts<'a> {
     /// Of an opaque connection.
     pub(super) fn tcp(connection: &'a ConnectionInfo, flags: &'a [ResponseFlag]) -> Self {
-        Self { connection, protocol: Protocol::Tcp, status: 0, flags, authority: "" }
+        Self { connection, protocol: Protocol::Tcp, status: 0, grpc_status: None, flags, authority: "" }
     }
 
     /// The request's host, when it becomes a label: the client side falls back to it when no Service
@@ -149,8 +151,9 @@ impl<'a> Facts<'a> {
         out.label("request_protocol", self.protocol.label());
         if self.protocol != Protocol::Tcp {
             out.label("response_code", &self.status.to_string());
-            // Present and empty, as Istio prints it: to Prometheus an empty label is an absent one.
-            out.label("grpc_response_status", "");
+            // Present and empty without one, as Istio prints it: to Prometheus an empty label is an absent one.
+            let grpc = self.grpc_status.map(|status| status.to_string());
+            out.label("grpc_response_status", grpc.as_deref().unwrap_or_default());
         }
         out.label("response_flags", &flags(self.flags));
         out.label("connection_security_policy", security(connection));

@@ -267,6 +267,8 @@ fn variants() -> Vec<RequestEvent> {
         vary(&|_| ());
         vary(&|event| event.status = 500);
         vary(&|event| event.grpc = true);
+        vary(&|event| (event.grpc, event.grpc_status) = (true, Some(0)));
+        vary(&|event| (event.grpc, event.grpc_status) = (true, Some(14)));
         vary(&|event| event.flags = vec![ResponseFlag::DelayInjected]);
         vary(&|event| event.flags = vec![ResponseFlag::NoRoute]);
         vary(&|event| (event.flags, event.authority) = (vec![ResponseFlag::NoRoute], "other".to_owned()));

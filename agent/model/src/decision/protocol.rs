@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::{
     address::{OriginalDst, canonical},
+    decision::Cluster,
     service::{AppProtocol, ServicePort, TargetPort},
     snapshot::Snapshot,
     workload::Workload,
@@ -29,6 +30,16 @@ pub(super) fn outbound(snapshot: &Snapshot, OriginalDst(destination): OriginalDs
 pub(super) fn inbound(snapshot: &Snapshot, workload: &Workload, port: u16) -> AppProtocol {
     let addresses = workload.addresses.iter().map(|address| SocketAddr::new(*address, port));
     at_endpoints(snapshot, addresses).unwrap_or_else(|| of_bare_port(port))
+}
+
+/// What is declared; `None` where the client's version decides.
+pub(super) fn speaks_http2(cluster: &Cluster) -> Option<bool> {
+    let Cluster::Service { service, port, .. } = cluster else { return None };
+    match service.port(*port)?.protocol {
+        AppProtocol::Http2 | AppProtocol::Grpc => Some(true),
+        AppProtocol::Http => Some(false),
+        _ => None,
+    }
 }
 
 /// What the Services that lead to these endpoints agree on; `None` when there are none. An undeclared port does not

@@ -8,7 +8,6 @@ use weft_model::{
     outcome::Answer,
     policy::MtlsMode,
     request::Request,
-    service::AppProtocol,
     snapshot::Snapshot,
     workload::{Enrolment, Named, Workload},
 };
@@ -77,7 +76,7 @@ fn enforced(
     }
     // What the source's side sends as HTTP under mTLS says so (ALPN); the rest goes by declaration.
     let declared = inbound_protocol(snapshot, workload, port);
-    let is_http = arrival.principal.is_some() || matches!(declared, AppProtocol::Http | AppProtocol::Undeclared);
+    let is_http = arrival.principal.is_some() || super::may_be_http(declared);
     let request = request.filter(|_| is_http);
     let verdict = policy.authorize(&InboundFacts {
         peer: peer(source, arrival.address),

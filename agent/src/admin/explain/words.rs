@@ -14,8 +14,8 @@ use weft_model::{
 pub(in crate::admin) fn protocol(protocol: AppProtocol) -> String {
     match protocol {
         AppProtocol::Http => "HTTP, by declaration",
-        AppProtocol::Http2 => "HTTP/2, by declaration; passed as bytes",
-        AppProtocol::Grpc => "gRPC, by declaration; passed as bytes",
+        AppProtocol::Http2 => "HTTP/2, by declaration",
+        AppProtocol::Grpc => "gRPC, by declaration",
         AppProtocol::Tcp => "opaque TCP, by declaration",
         AppProtocol::Tls => "TLS of the application's own, by declaration",
         AppProtocol::ServerFirst => "a protocol whose server speaks first",

@@ -21,18 +21,19 @@ use crate::dataplane::{
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: usize = 256 * 1024;
 
-/// Answers a request here. The connection goes on when all of the request's body is here already.
-pub(super) async fn answer<H: Hop>(
+/// Answers a request here. The connection goes on when all that is to come of the request's body, as `rest` knows it, is here
+/// already.
+pub async fn answer<H: Hop>(
     downstream: &mut Wire,
     hop: &H,
     head: &RequestHead,
     record: &mut Record,
     reply: &Reply,
+    mut rest: BodyReader,
     shared: &Shared,
 ) -> Next {
     record.add_reply(reply.status, reply.body.len());
-    let mut body = BodyReader::new(head.body());
-    let whole = match body.advance(&downstream.buffer) {
+    let whole = match rest.advance(&downstream.buffer) {
         Ok(progress) if progress.complete => {
             downstream.buffer.advance(progress.taken);
             true
@@ -59,7 +60,8 @@ pub(super) async fn bad_body<H: Hop>(
 ) -> Next {
     record.flags.push(ResponseFlag::DownstreamProtocolError);
     "http1.codec_error".clone_into(&mut record.details);
-    answer(downstream, hop, head, record, &Reply { status: 400, body: String::new() }, shared).await
+    let reply = Reply { status: 400, body: String::new() };
+    answer(downstream, hop, head, record, &reply, BodyReader::new(BodyLength::UntilClose), shared).await
 }
 
 /// Refuses what is no request, and ends the connection.

@@ -22,8 +22,8 @@ use recode::Recode;
 
 use super::{Wire, mirror::RequestCopy};
 use crate::dataplane::http1::{
-    AnswerTo, BodyError, BodyLength, BodyReader, LAST_CHUNK, Parse, ResponseEdits, ResponseHead, ResponseParser,
-    Version, encode_chunk, write_response_head,
+    AnswerTo, BodyError, BodyLength, BodyReader, HeaderEdits, LAST_CHUNK, Parse, ResponseEdits, ResponseHead,
+    ResponseParser, Version, encode_chunk, write_response_head,
 };
 
 /// Bytes of a body in flight in one direction.
@@ -36,6 +36,8 @@ const RIDE_ALONG_BYTES: usize = 16 * 1024;
 pub trait AnswerHook {
     /// Changes to the response's head.
     fn edits(&mut self, head: &ResponseHead, keep_alive: bool) -> ResponseEdits<'static>;
+    /// The fields among them, whatever the response.
+    fn answer_headers(&self) -> HeaderEdits<'static>;
 }
 
 /// One exchange on two wires.
@@ -120,6 +122,7 @@ impl<'a, A: AnswerHook> Exchange<'a, A> {
     pub async fn run(mut self) -> Result<Passed, (Failure, Passed)> {
         let result = poll_fn(|cx| self.poll(cx)).await;
         self.passed.request_body += self.request.body.payload_bytes();
+        self.passed.is_request_read = self.request.body.is_complete();
         match result {
             Ok(()) => Ok(self.passed),
             Err(failure) => Err((failure, self.passed)),

@@ -6,19 +6,24 @@ use weft_model::{
     decision::{Access, Cluster, InboundFacts, Verdict},
     outcome::{Answer, ResponseFlag},
     policy::MtlsMode,
-    request::Request,
     service::Service,
     workload::Named,
 };
 
 use super::{
-    Choice, Hop, Wire, exchange::AnswerHook, mirror::RequestCopy, outbound::RequestHeaders, record::Record,
-    serve::Reply, trace,
+    Choice, Hop, Wire,
+    exchange::AnswerHook,
+    head::{Head, Seen},
+    mirror::RequestCopy,
+    record::Record,
+    serve::Reply,
+    trace,
 };
 use crate::dataplane::{
     dial::DialError,
-    event::{ConnectionInfo, Party, Reporter},
-    http1::{Persistence, RequestEdits, RequestHead, ResponseEdits, ResponseHead, Version},
+    event::{ConnectionInfo, HttpVersion, Party, Reporter},
+    http1::{HeaderEdits, Persistence, RequestEdits, RequestHead, ResponseEdits, ResponseHead, Version},
+    http2::{Call, Peer},
     inbound::Client,
     pod::{PodContext, View},
 };
@@ -31,6 +36,9 @@ pub struct InboundHop {
     pod: Rc<PodContext>,
     client: Rc<Client>,
     idle: Option<Wire>,
+    /// Where requests in HTTP/2 go.
+    calls: Option<Rc<Peer>>,
+    http2: bool,
     view: Option<Rc<View>>,
     cluster: Option<Cluster>,
     upstream_local: Option<SocketAddr>,
@@ -45,6 +53,8 @@ impl InboundHop {
             pod,
             client,
             idle: application,
+            calls: None,
+            http2: false,
             view: None,
             cluster: None,
             upstream_local: None,
@@ -53,21 +63,18 @@ impl InboundHop {
         }
     }
 
-    fn judge(&self, view: &View, head: &RequestHead) -> Verdict {
-        let headers = RequestHeaders(head.headers());
-        let request = Request {
-            method: head.method(),
-            scheme: "http",
-            authority: head.authority().unwrap_or_default(),
-            target: head.path(),
-            headers: &headers,
-        };
+    /// The hop of one stream of a connection; those share what leads to the application.
+    pub fn of_stream(pod: Rc<PodContext>, client: Rc<Client>, calls: Rc<Peer>) -> Self {
+        Self { calls: Some(calls), ..Self::new(pod, client, None) }
+    }
+
+    fn judge(&self, view: &View, head: &impl Head) -> Verdict {
         view.policy.authorize(&InboundFacts {
             peer: self.client.peer.ip(),
             principal: self.client.principal.as_ref(),
             destination: self.client.destination,
             sni: self.client.sni.as_deref(),
-            request: Some(&request),
+            request: Some(&Seen(head).request()),
         })
     }
 
@@ -90,9 +97,22 @@ impl InboundHop {
         Ok(wire)
     }
 
+    async fn call(&mut self, calls: &Peer) -> Result<Call, DialError> {
+        let dial = async || self.pod.dial_application(self.client.peer.ip(), self.client.destination).await;
+        let call = calls.call(dial).await?;
+        self.upstream_local = call.local;
+        self.sent_at = Instant::now();
+        Ok(call)
+    }
+
     async fn forward(&mut self, fresh: bool, record: &mut Record) -> Choice {
-        match self.connect(fresh).await {
-            Ok(wire) => Choice::Forward(wire),
+        // As the client spoke, so is it spoken to: Envoy's `use_downstream_protocol_config`.
+        let connected = match self.calls.clone().filter(|_| self.http2) {
+            Some(calls) => self.call(&calls).await.map(Choice::Call),
+            None => self.connect(fresh).await.map(Choice::Forward),
+        };
+        match connected {
+            Ok(choice) => choice,
             Err(error) => {
                 record.flags.push(ResponseFlag::UpstreamConnectionFailure);
                 "upstream_reset_before_response_started{remote_connection_failure}".clone_into(&mut record.details);
@@ -135,28 +155,33 @@ pub fn service_meant(view: &View, destination: SocketAddr, authority: &str) -> O
 
 impl AnswerHook for InboundHop {
     fn edits(&mut self, head: &ResponseHead, keep_alive: bool) -> ResponseEdits<'static> {
-        let mut edits = ResponseEdits {
+        let headers = if head.status() == 101 { HeaderEdits::default() } else { self.answer_headers() };
+        ResponseEdits {
+            headers,
             persistence: Persistence::for_client(self.version, keep_alive),
             ..ResponseEdits::default()
-        };
-        if head.status() != 101 {
-            // Names and values are our own and valid.
-            let _ = edits.headers.set("server", SERVER);
-            let millis = self.sent_at.elapsed().as_millis().to_string();
-            let _ = edits.headers.set("x-envoy-upstream-service-time", millis);
         }
-        edits
+    }
+
+    fn answer_headers(&self) -> HeaderEdits<'static> {
+        let mut headers = HeaderEdits::default();
+        // Names and values are our own and valid.
+        let _ = headers.set("server", SERVER);
+        let millis = self.sent_at.elapsed().as_millis().to_string();
+        let _ = headers.set("x-envoy-upstream-service-time", millis);
+        headers
     }
 }
 
 impl Hop for InboundHop {
-    async fn choose(&mut self, head: &RequestHead, record: &mut Record, edits: &mut RequestEdits<'static>) -> Choice {
-        self.version = head.version();
+    async fn choose<H: Head>(&mut self, head: &H, record: &mut Record, edits: &mut RequestEdits<'static>) -> Choice {
+        self.version = if head.version() == HttpVersion::Http10 { Version::Http10 } else { Version::Http11 };
+        self.http2 = head.version() == HttpVersion::Http2;
         self.upstream_local = None;
         let Some(view) = self.pod.view() else {
             return Choice::Reply(Reply { status: 503, body: String::new() });
         };
-        let meant = service_meant(&view, self.client.destination, head.authority().unwrap_or_default());
+        let meant = service_meant(&view, self.client.destination, head.authority());
         self.cluster = meant.map(|(service, port)| Cluster::Service { service, port, subset: None });
         let verdict = self.judge(&view, head);
         self.view = Some(view);
@@ -166,7 +191,7 @@ impl Hop for InboundHop {
             tracing::debug!(pod = %self.pod.name, peer = %self.client.peer, access = ?verdict.access, "request denied");
             return Choice::Reply(Reply { status: answer.status, body: answer.body.to_owned() });
         }
-        if head.method() == "CONNECT" {
+        if head.is_plain_connect() {
             // What follows it would be judged by nobody; a proxy in the mesh declares its port to be TCP.
             "connect_not_supported".clone_into(&mut record.details);
             return Choice::Reply(Reply { status: 501, body: String::new() });
@@ -175,7 +200,7 @@ impl Hop for InboundHop {
         if let Ok(id) = trace::complete(head, &mut edits.headers) {
             record.request_id = id;
         }
-        if head.headers().get("x-forwarded-proto").is_none() {
+        if head.value("x-forwarded-proto").is_none() {
             let _ = edits.headers.set("x-forwarded-proto", "http");
         }
         let _ = match &self.client.certificate {
@@ -228,7 +253,7 @@ impl Hop for InboundHop {
         self.pod.view().is_some_and(|view| self.is_proved(&view))
     }
 
-    async fn revoked(&self, head: &RequestHead) {
+    async fn revoked<H: Head>(&self, head: &H) {
         let mut snapshots = self.pod.worker.shared.snapshot.clone();
         while snapshots.changed().await.is_ok() {
             let allowed = |view: &View| self.is_proved(view) && self.judge(view, head).access.is_allowed();

@@ -1,23 +1,31 @@
 //! The client's hop: each request of a pod is routed, balanced and sent on its own.
 
-use std::{borrow::Cow, net::SocketAddr, rc::Rc, time::Instant};
+use std::{net::SocketAddr, rc::Rc, time::Instant};
 
 use weft_model::{
     address::OriginalDst,
-    decision::{Cluster, Decision, Forward, RuleRef, UpstreamTls, decide_request},
+    decision::{Cluster, Decision, Forward, RuleRef, UpstreamTls, decide_request, speaks_http2},
     outcome::{Answer, ResponseFlag},
-    request::{Headers, Request},
 };
 
-use super::{Choice, Hop, Wire, exchange::AnswerHook, mirror::RequestCopy, record::Record, serve::Reply, trace};
+use super::{
+    Choice, Hop, Wire,
+    exchange::AnswerHook,
+    head::{Head, Seen},
+    mirror::RequestCopy,
+    record::Record,
+    serve::Reply,
+    trace,
+};
 use crate::{
     dataplane::{
         dial::DialError,
-        event::{ConnectionInfo, Party, Reporter},
-        http1::{self, BodyLength, Persistence, RequestEdits, RequestHead, ResponseEdits, ResponseHead, Version},
+        event::{ConnectionInfo, HttpVersion, Party, Reporter},
+        http1::{HeaderEdits, Persistence, RequestEdits, RequestHead, ResponseEdits, ResponseHead, Version},
+        http2,
         pod::{PodContext, View},
         pool::PoolKey,
-        shared_connections::{SHARED_BODY_BYTES_MAX, SharedConnections},
+        shared_connections::SharedConnections,
     },
     identity::Purpose,
 };
@@ -45,17 +53,29 @@ struct Current {
     forward: Forward,
     key: PoolKey,
     view: Rc<View>,
+    http2: bool,
 }
 
-/// Headers of a request for the rules to look at.
-pub struct RequestHeaders<'a>(pub &'a http1::Headers);
+/// How a request leaves.
+#[derive(Clone, Copy)]
+struct Leg {
+    /// In HTTP/2.
+    http2: bool,
+    /// By a connection that carries no other request meanwhile.
+    own: bool,
+    /// By one that was not used before.
+    fresh: bool,
+}
 
-impl Headers for RequestHeaders<'_> {
-    fn value(&self, lower_case_name: &str) -> Option<Cow<'_, str>> {
-        self.0.joined(lower_case_name).map(|value| match value {
-            Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
-            Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
-        })
+impl Leg {
+    fn of(head: &impl Head, forward: &Forward) -> Self {
+        let is_http2 = head.version() == HttpVersion::Http2;
+        let http2 = match head.needs_version() {
+            Some(version) => version == HttpVersion::Http2,
+            // A call of gRPC cannot be said in HTTP/1.1: a port declared HTTP by mistake works all the same.
+            None => speaks_http2(&forward.cluster, is_http2) || (is_http2 && head.is_grpc()),
+        };
+        Self { http2, own: head.wants_own_connection(), fresh: false }
     }
 }
 
@@ -74,34 +94,40 @@ impl OutboundHop {
         }
     }
 
-    fn decide(&self, view: &View, head: &RequestHead) -> Decision {
-        let headers = RequestHeaders(head.headers());
-        let request = Request {
-            method: head.method(),
-            scheme: "http",
-            authority: head.authority().unwrap_or_default(),
-            target: head.path(),
-            headers: &headers,
-        };
+    fn decide(&self, view: &View, head: &impl Head) -> Decision {
         let (snapshot, source) = (&view.snapshot, &view.workload);
-        self.pod.with_dice(|dice| decide_request(snapshot, source, self.destination, &request, dice))
+        self.pod.with_dice(|dice| decide_request(snapshot, source, self.destination, &Seen(head).request(), dice))
     }
 
-    async fn connect(&mut self, view: Rc<View>, forward: Forward, fresh: bool, own: bool) -> Result<Wire, DialError> {
+    async fn connect(&mut self, view: Rc<View>, forward: Forward, leg: Leg) -> Result<Choice, DialError> {
         let key = PoolKey { source: self.pod.netns.cookie(), address: forward.address, tls: forward.tls.clone() };
-        let pooled = if fresh || own { None } else { self.pod.worker.pool.take(&key) };
-        let wire = match pooled {
-            Some(wire) => wire,
-            None if own => Wire::new(self.pod.dial(&view, &forward, Purpose::Http).await?, bytes::BytesMut::new()),
-            None => {
-                let (stream, reused) = SharedConnections::stream(&self.pod, &view, &forward, &key).await?;
-                Wire { reused, ..Wire::new(stream, bytes::BytesMut::new()) }
-            }
+        let (choice, local) = if leg.http2 {
+            let call = http2::Connections::call(&self.pod, &view, &forward, &key).await?;
+            let local = call.local;
+            (Choice::Call(call), local)
+        } else {
+            let wire = self.wire(&view, &forward, &key, leg).await?;
+            let local = wire.stream.local_addr();
+            (Choice::Forward(wire), local)
         };
-        self.upstream = Some((forward.address, wire.stream.local_addr()));
-        self.current = Some(Current { forward, key, view });
+        self.upstream = Some((forward.address, local));
+        self.current = Some(Current { forward, key, view, http2: leg.http2 });
         self.sent_at = Instant::now();
-        Ok(wire)
+        Ok(choice)
+    }
+
+    async fn wire(&self, view: &View, forward: &Forward, key: &PoolKey, leg: Leg) -> Result<Wire, DialError> {
+        let pooled = if leg.fresh || leg.own { None } else { self.pod.worker.pool.take(key) };
+        match pooled {
+            Some(wire) => Ok(wire),
+            None if leg.own => {
+                Ok(Wire::new(self.pod.dial(view, forward, Purpose::Http).await?, bytes::BytesMut::new()))
+            }
+            None => {
+                let (stream, reused) = SharedConnections::stream(&self.pod, view, forward, key).await?;
+                Ok(Wire { reused, ..Wire::new(stream, bytes::BytesMut::new()) })
+            }
+        }
     }
 
     fn reply(&mut self, answer: &Answer, cluster: Cluster, rule: &RuleRef, record: &mut Record) -> Choice {
@@ -171,39 +197,37 @@ impl OutboundHop {
     }
 }
 
-/// Other protocols and long bodies leave the connection that requests share to those.
-fn wants_own_connection(head: &RequestHead) -> bool {
-    let is_long = matches!(head.body(), BodyLength::Length(bytes) if bytes > SHARED_BODY_BYTES_MAX);
-    is_long || head.upgrade().is_some()
-}
-
 impl AnswerHook for OutboundHop {
     fn edits(&mut self, head: &ResponseHead, keep_alive: bool) -> ResponseEdits<'static> {
-        let mut edits = ResponseEdits {
+        let headers = if head.status() == 101 { HeaderEdits::default() } else { self.answer_headers() };
+        ResponseEdits {
+            headers,
             persistence: Persistence::for_client(self.version, keep_alive),
             ..ResponseEdits::default()
-        };
-        if head.status() != 101 {
-            // Names and values are our own and valid.
-            let _ = edits.headers.set("server", SERVER);
-            let millis = self.sent_at.elapsed().as_millis().to_string();
-            let _ = edits.headers.set("x-envoy-upstream-service-time", millis);
         }
-        edits
+    }
+
+    fn answer_headers(&self) -> HeaderEdits<'static> {
+        let mut headers = HeaderEdits::default();
+        // Names and values are our own and valid.
+        let _ = headers.set("server", SERVER);
+        let millis = self.sent_at.elapsed().as_millis().to_string();
+        let _ = headers.set("x-envoy-upstream-service-time", millis);
+        headers
     }
 }
 
 impl Hop for OutboundHop {
-    async fn choose(&mut self, head: &RequestHead, record: &mut Record, edits: &mut RequestEdits<'static>) -> Choice {
+    async fn choose<H: Head>(&mut self, head: &H, record: &mut Record, edits: &mut RequestEdits<'static>) -> Choice {
         self.current = None;
         self.upstream = None;
         self.cluster = None;
-        self.version = head.version();
+        self.version = if head.version() == HttpVersion::Http10 { Version::Http10 } else { Version::Http11 };
         // Our own names and values are valid.
         if let Ok(id) = trace::complete(head, &mut edits.headers) {
             record.request_id = id;
         }
-        if head.headers().get("x-forwarded-proto").is_none() {
+        if head.value("x-forwarded-proto").is_none() {
             let _ = edits.headers.set("x-forwarded-proto", "http");
         }
         // Who the client is, says the server's side; an application must not be able to claim it.
@@ -215,8 +239,9 @@ impl Hop for OutboundHop {
                 Decision::Forward(forward) => {
                     self.cluster = Some(forward.cluster.clone());
                     record.route = self.route_name(&forward.rule);
-                    match self.connect(view, forward, false, wants_own_connection(head)).await {
-                        Ok(wire) => return Choice::Forward(wire),
+                    let leg = Leg::of(head, &forward);
+                    match self.connect(view, forward, leg).await {
+                        Ok(choice) => return choice,
                         Err(error) if error.is_retriable() => last = Some(error),
                         Err(error) => return self.unreachable(&error, record),
                     }
@@ -239,11 +264,12 @@ impl Hop for OutboundHop {
     }
 
     async fn choose_again(&mut self, record: &mut Record) -> Choice {
-        let Some(Current { forward, view, .. }) = self.current.take() else {
+        let Some(Current { forward, view, http2, .. }) = self.current.take() else {
             return self.reply(&Answer::NO_HEALTHY_UPSTREAM, Cluster::BlackHole, &RuleRef::Default, record);
         };
-        match self.connect(view, forward, true, false).await {
-            Ok(wire) => Choice::Forward(wire),
+        let leg = Leg { http2, own: false, fresh: true };
+        match self.connect(view, forward, leg).await {
+            Ok(choice) => choice,
             Err(error) => self.unreachable(&error, record),
         }
     }
@@ -269,7 +295,7 @@ impl Hop for OutboundHop {
         self.pod.view().is_some()
     }
 
-    async fn revoked(&self, _head: &RequestHead) {
+    async fn revoked<H: Head>(&self, _head: &H) {
         // Enforcement is the server's side.
         std::future::pending().await
     }

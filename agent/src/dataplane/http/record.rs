@@ -4,10 +4,10 @@ use std::time::{Instant, SystemTime};
 
 use weft_model::outcome::ResponseFlag;
 
-use super::exchange::Passed;
+use super::{exchange::Passed, head::Head};
 use crate::dataplane::{
     event::{ConnectionInfo, HttpVersion, RequestEvent},
-    http1::{HeadError, RequestHead, Version},
+    http1::HeadError,
 };
 
 /// One request on its way.
@@ -35,6 +35,8 @@ pub struct Record {
     pub upstream_failure: String,
     /// Name of the route.
     pub route: String,
+    /// `grpc-status` of the answer.
+    pub grpc_status: Option<u32>,
     sent_head: u64,
     body_received: u64,
     body_sent: u64,
@@ -43,14 +45,14 @@ pub struct Record {
 
 impl Record {
     /// A record that begins with a request's head of `head_bytes`.
-    pub fn begin(head: &RequestHead, head_bytes: usize) -> Self {
-        let text = |name| head.headers().text(name).unwrap_or_default().to_owned();
+    pub fn begin(head: &impl Head, head_bytes: usize) -> Self {
+        let text = |name| head.text(name).unwrap_or_default().to_owned();
         let mut record = Self::empty();
-        record.version = if head.version() == Version::Http10 { HttpVersion::Http10 } else { HttpVersion::Http11 };
-        record.grpc = head.headers().text("content-type").is_some_and(|kind| kind.starts_with("application/grpc"));
+        record.version = head.version();
+        record.grpc = head.is_grpc();
         head.method().clone_into(&mut record.method);
-        head.path().clone_into(&mut record.path);
-        record.authority = head.authority().unwrap_or_default().to_owned();
+        head.target().clone_into(&mut record.path);
+        head.authority().clone_into(&mut record.authority);
         record.user_agent = text("user-agent");
         record.forwarded_for = text("x-forwarded-for");
         record.request_id = text("x-request-id");
@@ -60,11 +62,18 @@ impl Record {
 
     /// A record of a request whose head was refused.
     pub fn refused(error: HeadError) -> Self {
-        let mut record = Self::empty();
-        record.status = error.status();
-        record.flags.push(ResponseFlag::DownstreamProtocolError);
-        record.details = format!("http1.{}", error.detail());
-        record
+        Self::refused_as(HttpVersion::Http11, error.status(), format!("http1.{}", error.detail()))
+    }
+
+    /// The same, in the words of whoever refused it.
+    pub fn refused_as(version: HttpVersion, status: u16, details: String) -> Self {
+        let flags = vec![ResponseFlag::DownstreamProtocolError];
+        Self { version, status, details, flags, ..Self::empty() }
+    }
+
+    /// Is it a call of gRPC?
+    pub fn is_grpc(&self) -> bool {
+        self.grpc
     }
 
     fn empty() -> Self {
@@ -85,6 +94,7 @@ impl Record {
             details: String::new(),
             upstream_failure: String::new(),
             route: String::new(),
+            grpc_status: None,
             sent_head: 0,
             body_received: 0,
             body_sent: 0,
@@ -137,6 +147,7 @@ impl Record {
             details: self.details,
             upstream_failure: self.upstream_failure,
             route: self.route,
+            grpc_status: self.grpc_status,
             request_bytes: self.request_head + self.body_received,
             response_bytes: self.sent_head + self.body_sent,
             body_received: self.body_received,

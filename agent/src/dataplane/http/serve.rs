@@ -7,6 +7,7 @@ use super::{
     Wire,
     answer::{answer, bad_body, close, leave, refuse_head},
     exchange::{AnswerHook, Client, Exchange, Failure, Passed},
+    head::Head,
     mirror::RequestCopy,
     record::Record,
 };
@@ -14,6 +15,7 @@ use crate::{
     dataplane::{
         Shared,
         http1::{BodyReader, HeadError, Parse, RequestEdits, RequestHead, RequestParser, write_request_head},
+        http2::{self, Call, Http1Request},
     },
     net::{relay::Relay, socket::reset_on_close},
 };
@@ -30,8 +32,10 @@ const STALE_RETRIES_MAX: usize = 3;
 
 /// What a hop says to a request.
 pub enum Choice {
-    /// Pass it on over this connection.
+    /// Pass it on over this connection, in HTTP/1.1.
     Forward(Wire),
+    /// Pass it on in HTTP/2.
+    Call(Call),
     /// Answer it here.
     Reply(Reply),
 }
@@ -48,7 +52,7 @@ pub struct Reply {
 #[expect(async_fn_in_trait, reason = "workers are single-threaded: no bound on the futures is wanted")]
 pub trait Hop: AnswerHook {
     /// Called once per request, before anything else: chooses, and prepares the edits of the head.
-    async fn choose(&mut self, head: &RequestHead, record: &mut Record, edits: &mut RequestEdits<'static>) -> Choice;
+    async fn choose<H: Head>(&mut self, head: &H, record: &mut Record, edits: &mut RequestEdits<'static>) -> Choice;
     /// A copy of the request just chosen for, when there is someone to send it to.
     fn copy(&self, head: &RequestHead, edits: &RequestEdits<'static>) -> Option<RequestCopy>;
     /// A reused connection was closed by its peer before it answered: another one, or an answer.
@@ -62,7 +66,7 @@ pub trait Hop: AnswerHook {
     /// May this client's connection still be served? Asked between requests.
     fn is_welcome(&mut self) -> bool;
     /// Resolves when a change of the world forbids what `head` was allowed. Asked while a tunnel lives.
-    async fn revoked(&self, head: &RequestHead);
+    async fn revoked<H: Head>(&self, head: &H);
 }
 
 /// Serves a client until it leaves, breaks the protocol, or the agent drains.
@@ -142,10 +146,14 @@ async fn read_head(downstream: &mut Wire, parser: &mut RequestParser, shared: &S
 }
 
 /// What becomes of a client's connection after a request.
-pub(super) enum Next {
+pub enum Next {
+    /// It carries another request.
     Request,
+    /// It ends in order.
     Close,
+    /// It is reset: what was begun on it cannot be ended.
     Reset,
+    /// It belongs to another protocol, as does this one.
     Tunnel(Wire),
 }
 
@@ -165,7 +173,7 @@ async fn request<H: Hop>(
             let mut copy = hop.copy(head, &edits);
             (first_flight(downstream, head, &edits, &mut body, &mut copy), copy)
         }
-        Choice::Reply(_) => (Ok(Bytes::new()), None),
+        Choice::Call(_) | Choice::Reply(_) => (Ok(Bytes::new()), None),
     };
     let Ok(first) = first else { return bad_body(downstream, hop, head, record, shared).await };
     if body.is_complete()
@@ -182,7 +190,11 @@ async fn request<H: Hop>(
     for attempt in 0.. {
         let mut upstream = match choice {
             Choice::Forward(upstream) => upstream,
-            Choice::Reply(reply) => return answer(downstream, hop, head, record, &reply, shared).await,
+            Choice::Call(call) => {
+                let request = Http1Request { head, edits: &edits, body };
+                return http2::from_http1(downstream, request, call, hop, record, shared).await;
+            }
+            Choice::Reply(reply) => return answer(downstream, hop, head, record, &reply, body, shared).await,
         };
         let exchange = Exchange::new(downstream, &mut upstream, hop, first.clone(), body.clone(), client);
         let (failure, passed) = match exchange.copying(copy.take()).run().await {
@@ -197,13 +209,13 @@ async fn request<H: Hop>(
             continue;
         }
         record.add(&passed);
-        return failed(downstream, hop, head, record, failure, shared).await;
+        return failed(downstream, hop, head, record, (failure, passed.request_rest()), shared).await;
     }
     Next::Close
 }
 
 /// Methods that may be sent again when nobody knows whether they were carried out (RFC 9110 section 9.2.2).
-fn is_idempotent(method: &str) -> bool {
+pub(in crate::dataplane) fn is_idempotent(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
 }
 
@@ -248,7 +260,7 @@ async fn failed<H: Hop>(
     hop: &mut H,
     head: &RequestHead,
     record: &mut Record,
-    failure: Failure,
+    (failure, rest): (Failure, BodyReader),
     shared: &Shared,
 ) -> Next {
     match failure {
@@ -261,7 +273,7 @@ async fn failed<H: Hop>(
             record.flags.push(ResponseFlag::DownstreamProtocolError);
             record.details = format!("http1.{}", error.detail());
             let reply = Reply { status: error.status(), body: String::new() };
-            answer(downstream, hop, head, record, &reply, shared).await
+            answer(downstream, hop, head, record, &reply, rest, shared).await
         }
         Failure::Downstream(Some(error)) => {
             record.flags.push(ResponseFlag::DownstreamProtocolError);
@@ -274,13 +286,13 @@ async fn failed<H: Hop>(
             record.upstream_failure = error.to_string();
             let body =
                 "upstream connect error or disconnect/reset before headers. reset reason: connection termination";
-            answer(downstream, hop, head, record, &Reply { status: 503, body: body.to_owned() }, shared).await
+            answer(downstream, hop, head, record, &Reply { status: 503, body: body.to_owned() }, rest, shared).await
         }
         Failure::BadResponse(error) => {
             record.flags.push(ResponseFlag::UpstreamProtocolError);
             record.details = format!("upstream_reset_before_response_started{{protocol_error,{}}}", error.detail());
             let body = "upstream connect error or disconnect/reset before headers. reset reason: protocol error";
-            answer(downstream, hop, head, record, &Reply { status: 502, body: body.to_owned() }, shared).await
+            answer(downstream, hop, head, record, &Reply { status: 502, body: body.to_owned() }, rest, shared).await
         }
         Failure::MidResponse(error) => {
             record.flags.push(ResponseFlag::UpstreamConnectionTermination);

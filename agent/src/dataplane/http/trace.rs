@@ -5,7 +5,8 @@
 
 use std::fmt::Write as _;
 
-use crate::dataplane::http1::{HeaderEdits, InvalidEdit, RequestHead};
+use super::head::Head;
+use crate::dataplane::http1::{HeaderEdits, InvalidEdit};
 
 /// Share of requests marked as sampled when the client did not decide, in percent
 /// (Istio: `meshConfig.defaultConfig.tracing.sampling`, default 1).
@@ -15,9 +16,8 @@ pub const SAMPLING_PERCENT: u8 = 1;
 ///
 /// # Errors
 /// Never in practice: names and values are our own.
-pub fn complete(head: &RequestHead, edits: &mut HeaderEdits<'_>) -> Result<String, InvalidEdit> {
-    let headers = head.headers();
-    let id = match headers.text("x-request-id") {
+pub fn complete(head: &impl Head, edits: &mut HeaderEdits<'_>) -> Result<String, InvalidEdit> {
+    let id = match head.text("x-request-id") {
         Some(id) if !id.is_empty() => id.to_owned(),
         _ => {
             let id = new_request_id();
@@ -25,11 +25,11 @@ pub fn complete(head: &RequestHead, edits: &mut HeaderEdits<'_>) -> Result<Strin
             id
         }
     };
-    let has_trace = headers.get("x-b3-traceid").is_some() || headers.get("b3").is_some();
+    let has_trace = head.value("x-b3-traceid").is_some() || head.value("b3").is_some();
     if !has_trace {
         edits.set("x-b3-traceid", hex(fastrand::u128(1..)))?;
         edits.set("x-b3-spanid", format!("{:016x}", fastrand::u64(1..)))?;
-        if headers.get("x-b3-sampled").is_none() {
+        if head.value("x-b3-sampled").is_none() {
             let sampled = fastrand::u8(..100) < SAMPLING_PERCENT;
             edits.set("x-b3-sampled", if sampled { "1" } else { "0" })?;
         }

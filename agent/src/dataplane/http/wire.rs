@@ -17,6 +17,12 @@ pub struct Wire {
     pub reused: bool,
 }
 
+impl AsMut<Wire> for Wire {
+    fn as_mut(&mut self) -> &mut Wire {
+        self
+    }
+}
+
 impl Wire {
     /// A wire of which `buffer` was already read.
     pub fn new(stream: Stream, buffer: BytesMut) -> Self {

@@ -48,7 +48,7 @@ pub(super) fn is_target(bytes: &[u8]) -> bool {
 ///
 /// Narrower than RFC 3986: no user information, no percent-encoding, no comma and no zone identifiers, because the next hop may
 /// normalise those differently and route or authorize another host than we did.
-pub(super) fn is_authority(bytes: &[u8], needs_port: bool) -> bool {
+pub fn is_authority(bytes: &[u8], needs_port: bool) -> bool {
     let (host_is_valid, rest) = match bytes.strip_prefix(b"[") {
         Some(literal) => match literal.iter().position(|&byte| byte == b']') {
             Some(end) => (is_ipv6(&literal[..end]), &literal[end + 1..]),

@@ -76,6 +76,12 @@ impl<'a> HeaderEdits<'a> {
         self.changes.is_empty()
     }
 
+    /// Each change: a name, what is added under it, and whether the received fields of that name go away. For heads that
+    /// other codecs write.
+    pub fn changes(&self) -> impl Iterator<Item = (&str, Option<&str>, bool)> {
+        self.changes.iter().map(|change| (change.name.as_ref(), change.value.as_deref(), change.replaces))
+    }
+
     /// Whether the received fields of this name are dropped.
     pub(super) fn replaces(&self, name: &[u8]) -> bool {
         self.changes.iter().any(|change| change.replaces && change.name.as_bytes().eq_ignore_ascii_case(name))

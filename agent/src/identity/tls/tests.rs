@@ -26,7 +26,7 @@ async fn mesh_server(mesh: &Mesh) -> Arc<ServerConfig> {
 #[tokio::test]
 async fn weft_peers_speak_tls_1_3_with_aes_128_and_x25519() {
     let mesh = Mesh::new();
-    for (purpose, alpn) in [(Purpose::Http, "istio-http/1.1"), (Purpose::Tcp, "istio")] {
+    for (purpose, alpn) in [(Purpose::Http, "istio-http/1.1"), (Purpose::Http2, "istio-h2"), (Purpose::Tcp, "istio")] {
         let client = mesh.identity(&id("caller")).await.client_config(purpose, &id("web"));
         let (client, _) = handshake(client, mesh_server(&mesh).await).await;
         let client = client.unwrap();

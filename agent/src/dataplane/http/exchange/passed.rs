@@ -2,7 +2,7 @@
 
 use std::{io, time::Instant};
 
-use crate::dataplane::http1::{BodyError, HeadError};
+use crate::dataplane::http1::{BodyError, BodyLength, BodyReader, HeadError};
 
 /// How an exchange failed, and by whose fault.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub enum Failure {
 pub struct Passed {
     /// Status of the final response, 0 before there is one.
     pub status: u16,
+    /// All of the request's body was taken from the client's connection.
+    pub is_request_read: bool,
     /// Body bytes from the client, as on the wire.
     pub request_body: u64,
     /// Head bytes to the client.
@@ -41,6 +43,11 @@ pub struct Passed {
     pub downstream_reusable: bool,
     /// Both connections now carry another protocol.
     pub tunnel: bool,
-    /// `grpc-status` of the response, when it was in the head.
-    pub grpc: bool,
+}
+
+impl Passed {
+    /// What is left on the client's connection of the request's body: nothing, or nobody knows where it ends.
+    pub fn request_rest(&self) -> BodyReader {
+        BodyReader::new(if self.is_request_read { BodyLength::Empty } else { BodyLength::UntilClose })
+    }
 }

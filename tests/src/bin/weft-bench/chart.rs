@@ -15,25 +15,31 @@ use crate::system::Kind;
 /// Order of the bars of a group: the same layer side by side.
 const SYSTEMS: [Kind; 5] = [Kind::Direct, Kind::WeftHttp, Kind::EnvoyHttp, Kind::WeftTcp, Kind::EnvoyTcp];
 
+/// What a group shows and what it is called.
+type Shown = (Row, Figure, &'static str);
+
 /// Costs in absolute figures, less is better: a title, and what stands below it.
-const COSTS: [(&str, &[(Row, Figure)]); 3] = [
-    ("Latency", &[(Row::Latency, Figure::P50), (Row::Latency, Figure::P99)]),
+const COSTS: [(&str, &[Shown]); 3] = [
+    (
+        "Latency at 2,000 requests/s",
+        &[(Row::Latency, Figure::P50, "median"), (Row::Latency, Figure::P99, "99th percentile")],
+    ),
     (
         "CPU time of the proxies of both sides",
         &[
-            (Row::Rps32, Figure::ProxyCpu),
-            (Row::Pairs64, Figure::ProxyCpu),
-            (Row::NewConnections, Figure::ProxyCpu),
-            (Row::Bulk, Figure::ProxyCpuPerGb),
+            (Row::Rps32, Figure::ProxyCpu, "per request, 32 connections"),
+            (Row::Pairs64, Figure::ProxyCpu, "per request, 64 pairs of pods"),
+            (Row::NewConnections, Figure::ProxyCpu, "per new connection"),
+            (Row::Bulk, Figure::ProxyCpuPerGb, "per GB"),
         ],
     ),
     (
-        "Memory of the proxies of both sides",
+        "Resident memory of the proxies of both sides",
         &[
-            (Row::Idle, Figure::Rss),
-            (Row::Loaded, Figure::Rss),
-            (Row::HeldConnections, Figure::IdlePair),
-            (Row::HeldConnections, Figure::ActivePair),
+            (Row::Idle, Figure::Rss, "idle"),
+            (Row::Loaded, Figure::Rss, "128 busy connections"),
+            (Row::HeldConnections, Figure::IdlePair, "for each of 2,000 connections, idle"),
+            (Row::HeldConnections, Figure::ActivePair, "for each of 2,000 connections, busy"),
         ],
     ),
 ];
@@ -51,7 +57,7 @@ pub fn draw(results: &Results) -> String {
         canvas.shares(&shares, "direct");
     }
     for (title, cells) in COSTS {
-        let groups: Vec<Group> = cells.iter().filter_map(|(row, figure)| cost(&summary, *row, *figure)).collect();
+        let groups: Vec<Group> = cells.iter().filter_map(|shown| cost(&summary, *shown)).collect();
         if !groups.is_empty() {
             canvas.title(title, "less is better");
             canvas.groups(&groups);
@@ -84,12 +90,13 @@ fn shares(results: &Results, summary: &Summary) -> Vec<Group> {
             });
             Some(bar(class(system), share, text, goal))
         });
-        named(row, figure, bars.collect())
+        let name = if row == Row::Bulk { "bytes/s, one stream" } else { row.label(figure) };
+        Group { name: name.to_owned(), bars: bars.collect() }
     });
     groups.filter(|group| !group.bars.is_empty()).collect()
 }
 
-fn cost(summary: &Summary, row: Row, figure: Figure) -> Option<Group> {
+fn cost(summary: &Summary, (row, figure, name): Shown) -> Option<Group> {
     let bars = SYSTEMS.into_iter().filter_map(|system| {
         let cell = Cell { row, figure, system };
         let value = summary.value(cell)?;
@@ -101,8 +108,8 @@ fn cost(summary: &Summary, row: Row, figure: Figure) -> Option<Group> {
         });
         Some(bar(class(system), value, figure.show(value.median), goal))
     });
-    let group = named(row, figure, bars.collect());
-    if group.bars.is_empty() { None } else { Some(group) }
+    let bars: Vec<Bar> = bars.collect();
+    if bars.is_empty() { None } else { Some(Group { name: name.to_owned(), bars }) }
 }
 
 /// A group for each figure, a bar for each size.
@@ -120,10 +127,6 @@ fn growth(summary: &Summary, canvas: &mut Canvas) {
     });
     canvas.title("Growing snapshots, weft L7", "each figure must not grow, or fall, with the cluster");
     canvas.same_scale_by(&groups.collect::<Vec<_>>(), rows.len());
-}
-
-fn named(row: Row, figure: Figure, bars: Vec<Bar>) -> Group {
-    Group { name: row.label(figure).replace(", both proxies", ""), bars }
 }
 
 fn bar(class: &'static str, spread: Spread, text: String, goal: Option<f64>) -> Bar {

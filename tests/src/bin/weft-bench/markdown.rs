@@ -106,6 +106,7 @@ fn shown(summary: &Summary, cell: Cell, ratio: Option<Spread>) -> String {
     let Some(value) = summary.value(cell) else { return "-".to_owned() };
     let median = cell.figure.show(value.median);
     match ratio {
+        Some(ratio) if ratio.min == ratio.max => format!("{median} ({})", two(ratio.median)),
         Some(ratio) => format!("{median} ({}; {}-{})", two(ratio.median), two(ratio.min), two(ratio.max)),
         None if value.min < value.max => format!("{median} (±{:.0} %)", value.percent_apart()),
         None => median,

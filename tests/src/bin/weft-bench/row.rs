@@ -125,11 +125,14 @@ impl Row {
     /// Its figures, in the order of the table; not every system has each of them.
     pub fn figures(self) -> &'static [Figure] {
         match self {
-            Self::Rps1 | Self::Rps32 | Self::Rps128 | Self::Pairs1 | Self::Pairs8 | Self::Pairs64 => {
-                &[Figure::Rate, Figure::ProxyCpu, Figure::MachineCpu]
-            }
+            Self::Rps1
+            | Self::Rps32
+            | Self::Rps128
+            | Self::NewConnections
+            | Self::Pairs1
+            | Self::Pairs8
+            | Self::Pairs64 => &[Figure::Rate, Figure::ProxyCpu, Figure::MachineCpu],
             Self::Latency => &[Figure::P50, Figure::P99],
-            Self::NewConnections => &[Figure::Rate, Figure::ProxyCpu],
             Self::Bulk => &[Figure::Throughput, Figure::ProxyCpuPerGb, Figure::MachineCpuPerGb],
             Self::Counters => &[Figure::Syscalls, Figure::ContextSwitches, Figure::Instructions, Figure::Cycles],
             Self::Loaded => &[Figure::Rss],
@@ -147,6 +150,7 @@ impl Row {
         match (self, figure) {
             (Self::NewConnections, Figure::Rate) => "new connections/s",
             (Self::NewConnections, Figure::ProxyCpu) => "proxy CPU per new connection, both proxies",
+            (Self::NewConnections, Figure::MachineCpu) => "machine CPU per new connection",
             (Self::Rps1, Figure::Rate) => "requests/s, 1 connection",
             (Self::Rps32, Figure::Rate) => "requests/s, 32 connections",
             (Self::Rps128, Figure::Rate) => "requests/s, 128 connections",

@@ -21,9 +21,11 @@ const CHARACTER: f64 = 7.4;
 /// Colours by class, light and dark. Bars are told apart also by who does not see colours: dark and light of two hues.
 const STYLE: &str = "\
     .paper{fill:#fff}.ink{fill:#1f2328}.soft{fill:#59636e}.grid{stroke:#d1d9e0}.line{stroke:#1f2328}.goal{stroke:#1a7f37;stroke-width:2.5}\
+    .halo{stroke:#fff;stroke-width:4}.value{stroke:#fff;stroke-width:4;paint-order:stroke}\
     .direct{fill:#9aa4ae}.weft-http{fill:#0b5394}.weft-tcp{fill:#6fa8dc}.envoy-http{fill:#b45f06}.envoy-tcp{fill:#f0ab60}\
     @media(prefers-color-scheme:dark){\
     .paper{fill:#0d1117}.ink{fill:#f0f6fc}.soft{fill:#9198a1}.grid{stroke:#3d444d}.line{stroke:#f0f6fc}.goal{stroke:#56d364}\
+    .halo,.value{stroke:#0d1117}\
     .direct{fill:#7d8690}.weft-http{fill:#58a6ff}.weft-tcp{fill:#b6d8ff}.envoy-http{fill:#e08a2e}.envoy-tcp{fill:#ffd09a}}";
 
 /// One bar.
@@ -165,25 +167,31 @@ impl Canvas {
             "<text class=\"ink\" x=\"{}\" y=\"{middle:.1}\" text-anchor=\"end\">{name}</text>",
             LEFT - 12.0
         );
+        let x = |value: f64| LEFT + (value / longest).min(1.0) * room;
         for bar in &group.bars {
-            let x = |value: f64| LEFT + (value / longest).min(1.0) * room;
-            let (y, line, end) = (self.y, self.y + BAR / 2.0 - 1.0, x(bar.high).max(x(bar.value)));
+            let (y, line) = (self.y, self.y + BAR / 2.0 - 1.5);
+            let spread = format!("M{:.1} {line:.1}H{:.1}", x(bar.low), x(bar.high));
+            let goal = bar.goal.filter(|goal| *goal <= longest).map(x);
+            let mut end = x(bar.high).max(x(bar.value));
+            // The figure stands behind a goal that would cross it.
+            if let Some(goal) = goal.filter(|goal| (end..end + 14.0 + CHARACTER * bar.text.len() as f64).contains(goal))
+            {
+                end = goal;
+            }
             let _ = writeln!(
                 self.body,
                 "<rect class=\"{}\" x=\"{LEFT}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{}\"/>\
-                 <path class=\"line\" d=\"M{:.1} {line:.1}H{:.1}\"/><text class=\"ink\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+                 <path class=\"halo\" d=\"{spread}\"/><path class=\"line\" d=\"{spread}\"/>\
+                 <text class=\"ink value\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
                 bar.class,
                 (x(bar.value) - LEFT).max(1.0),
                 BAR - 3.0,
-                x(bar.low),
-                x(bar.high),
                 end + 7.0,
                 y + BAR - 5.0,
                 escape(&bar.text)
             );
-            if let Some(goal) = bar.goal.filter(|goal| *goal <= longest) {
-                let _ =
-                    writeln!(self.body, "<path class=\"goal\" d=\"M{:.1} {:.1}v{}\"/>", x(goal), y - 1.0, BAR - 1.0);
+            if let Some(x) = goal {
+                let _ = writeln!(self.body, "<path class=\"goal\" d=\"M{x:.1} {:.1}v{}\"/>", y - 1.0, BAR - 1.0);
             }
             self.y += BAR;
         }

@@ -85,9 +85,7 @@ impl Run<'_> {
         let (oha, cpu) =
             watched(system, || load::connections(&self.config.oha, &system.client, &system.url, self.config.seconds))?;
         self.turn.add(results, Figure::Rate, system.kind, oha.rate);
-        if system.kind != Kind::Direct {
-            self.turn.add(results, Figure::ProxyCpu, system.kind, cpu.proxies / oha.count);
-        }
+        self.turn.add_cpu(results, system.kind, [Figure::ProxyCpu, Figure::MachineCpu], &cpu, oha.count);
         Ok(())
     }
 

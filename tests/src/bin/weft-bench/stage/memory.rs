@@ -20,6 +20,8 @@ use crate::world::World;
 
 /// Connections that are held.
 const CONNECTIONS: usize = 2000;
+/// The shortest load while memory is watched: 2,000 handshakes alone take some seconds.
+const BUSY_SECONDS_MIN: u64 = 6;
 /// Rest after the start of everything and after opening connections, before anything is looked at.
 const SETTLE: Duration = Duration::from_secs(1);
 /// How long idleness is looked at.
@@ -73,7 +75,8 @@ fn held(turn: &Turn<'_>, config: &Config, system: &System, results: &mut Results
     ensure!(open == CONNECTIONS, "only {open} of {CONNECTIONS} connections are still open");
     drop(held);
     turn.add(results, Figure::IdlePair, system.kind, per_connection(idle));
-    let load = || load::wrk(&system.client, &system.url, u32::try_from(CONNECTIONS)?, config.seconds);
+    let seconds = config.seconds.max(BUSY_SECONDS_MIN);
+    let load = || load::wrk(&system.client, &system.url, u32::try_from(CONNECTIONS)?, seconds);
     let (most, load) = usage::most_resident(&system.proxies, load)?;
     load?;
     turn.add(results, Figure::ActivePair, system.kind, per_connection(most));

@@ -34,6 +34,9 @@ pub struct Args {
     /// Folder for `BENCHMARKS.md`, `benchmarks.json` and `benchmarks.svg`.
     #[arg(long, default_value = "bench-results")]
     out: PathBuf,
+    /// The `benchmarks.json` of an earlier run, to say what agrees with it and what has moved.
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
     /// Only say which rows there are.
     #[arg(long)]
     list: bool,
@@ -76,6 +79,7 @@ pub fn run(args: &Args, steps: &mut Steps) -> Result<()> {
         "out": paths::root().join(&args.out),
         "oha": oha::path()?,
         "envoy": envoy,
+        "against": args.against.as_ref().map(|path| paths::root().join(path)),
         "commit": commit(),
     });
     steps.step("measuring", || Cmd::new(&bench).args([options.to_string()]).env("WEFT_BIN", &weft).run())

@@ -24,6 +24,8 @@ pub struct Config {
     pub oha: PathBuf,
     /// Envoy, if it is to be measured beside weft.
     pub envoy: Option<PathBuf>,
+    /// The JSON of an earlier run, to compare with.
+    pub against: Option<PathBuf>,
     /// The commit that was built, for the report.
     pub commit: String,
 }

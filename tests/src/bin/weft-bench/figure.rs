@@ -1,9 +1,9 @@
 //! What is measured of a row: names, units, and how values are written for people.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One figure. Values are in its base unit ([`Figure::unit`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Figure {
     /// Requests, or new connections, per second.

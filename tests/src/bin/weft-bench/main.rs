@@ -6,6 +6,7 @@
 
 mod certificates;
 mod chart;
+mod compare;
 mod config;
 mod counters;
 mod envoy;
@@ -34,6 +35,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use crate::compare::Earlier;
 use crate::config::Config;
 use crate::results::Results;
 use crate::row::{Patterns, Row};
@@ -63,6 +65,8 @@ fn run() -> Result<()> {
     }
     let config: Config = serde_json::from_str(&options).context("reading the options, a JSON object")?;
     let rows = config.rows.choose()?;
+    // Now, not after a quarter of an hour.
+    let earlier = config.against.as_deref().map(Earlier::read).transpose()?;
     allow_many_files()?;
     let (started, stolen) = (Instant::now(), usage::stolen()?);
     let machine = machine::Machine::describe(&config.commit)?;
@@ -71,7 +75,7 @@ fn run() -> Result<()> {
     let passed = started.elapsed().as_secs_f64();
     results.stolen = Some((usage::stolen()? - stolen) / passed / results.machine.cpus as f64);
     // What was measured before a failure is worth keeping: hours of a quiet machine are rare.
-    write(&config, &results)?;
+    write(&config, &results, earlier.as_ref())?;
     measured?;
     eprintln!("done in {passed:.0} s: {}", config.out.display());
     ensure!(results.failures.is_empty(), "{} runs failed; they are listed in the report", results.failures.len());
@@ -90,9 +94,12 @@ fn allow_many_files() -> Result<()> {
     setrlimit(Resource::RLIMIT_NOFILE, most, most).context("raising the number of open files to the hard limit")
 }
 
-fn write(config: &Config, results: &Results) -> Result<()> {
+fn write(config: &Config, results: &Results, earlier: Option<&Earlier>) -> Result<()> {
     fs::create_dir_all(&config.out).with_context(|| format!("making {}", config.out.display()))?;
-    let page = markdown::page(results, CHART);
+    let mut page = markdown::page(results, CHART);
+    if let Some(earlier) = earlier {
+        page.push_str(&earlier.compare(&json::entries(results)));
+    }
     println!("{page}");
     for (name, text) in
         [("BENCHMARKS.md", page), ("benchmarks.json", json::document(results)?), (CHART, chart::draw(results))]

@@ -3,7 +3,8 @@
 //! Names are stable: scripts and the results of other days use them. `stage/` says how a row is measured.
 
 use anyhow::{Result, ensure};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::figure::Figure;
 use crate::stage::Stage;
@@ -113,7 +114,7 @@ impl Row {
             Self::Pairs1 => "64 connections from one client pod to one server pod",
             Self::Pairs8 => "64 connections from eight client pods, each to a server pod of its own",
             Self::Pairs64 => "64 connections from eight client pods to a Service with eight server pods",
-            Self::Idle => "resident memory and CPU before the first request",
+            Self::Idle => "resident memory and CPU before any load",
             Self::HeldConnections => "resident memory that each of 2,000 connections adds, idle and busy",
             Self::Snapshot10 => "a small cluster: ten pods on other nodes",
             Self::Snapshot100 => "100 pods on other nodes",
@@ -195,6 +196,14 @@ impl Row {
 impl Serialize for Row {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Row {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let known = ALL.into_iter().find(|row| row.name() == name);
+        known.ok_or_else(|| D::Error::custom(format!("no row is called {name:?}")))
     }
 }
 

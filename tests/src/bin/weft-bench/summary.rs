@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::results::{Cell, Results};
 use crate::row::Row;
@@ -10,7 +10,7 @@ use crate::stage::Stage;
 use crate::system::Kind;
 
 /// The middle of some values and their ends.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// The middle one; the mean of two when there is none.
     pub median: f64,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use anyhow::{Context as _, Result, ensure};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use weft_testbed::Pod;
 
 use crate::stage::Measured;
@@ -14,7 +14,7 @@ pub const BODY_WORD: &str = "weft-bench-body.";
 pub const BODY_BYTES: usize = 1024;
 
 /// A column of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// No proxy.

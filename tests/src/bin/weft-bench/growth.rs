@@ -25,6 +25,8 @@ const ELSEWHERE: &str = "elsewhere";
 const NAMESPACE: &str = "grown";
 /// Pods of a Service.
 const PODS_PER_SERVICE: usize = 10;
+/// The Service itself, its pods, their EndpointSlice.
+const OBJECTS_PER_SERVICE: usize = PODS_PER_SERVICE + 2;
 /// How long a change may take to act.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Between two requests of the client that waits for a change.
@@ -89,7 +91,7 @@ impl Grown {
         let proxies = site.agents()?;
         let grown = Self { row, client, proxies, site };
         grown.route(SERVERS[0])?;
-        grown.prove(&servers[0], services * (PODS_PER_SERVICE + 1))?;
+        grown.prove(&servers[0], services * OBJECTS_PER_SERVICE)?;
         Ok(grown)
     }
 
@@ -167,7 +169,7 @@ fn write(folder: &Path, name: &str, objects: &[Value]) -> Result<()> {
     fs::rename(&draft, &file).with_context(|| format!("writing {}", file.display()))
 }
 
-/// A Service and its pods, as an API server shows them, in the size of small real ones.
+/// A Service, its pods and its EndpointSlice, as an API server shows them, in the size of small real ones.
 fn service_with_pods(number: usize) -> Result<Vec<Value>> {
     let name = format!("service-{number}");
     let [high, low] = u16::try_from(number)?.to_be_bytes();
@@ -177,11 +179,15 @@ fn service_with_pods(number: usize) -> Result<Vec<Value>> {
         "spec": {"type": "ClusterIP", "clusterIP": address, "clusterIPs": [address], "ipFamilies": ["IPv4"],
             "selector": {"app": name},
             "ports": [{"name": "http", "port": 80, "targetPort": 8080, "protocol": "TCP"}]}})];
+    let mut endpoints = Vec::new();
     for pod in 0..PODS_PER_SERVICE {
         let [high, low] = u16::try_from(number * PODS_PER_SERVICE + pod)?.to_be_bytes();
-        let address = Ipv4Addr::new(10, 250, high, low).to_string();
+        let (pod, address) = (format!("{name}-7d9c5b8f6d-{pod:05}"), Ipv4Addr::new(10, 250, high, low).to_string());
+        endpoints
+            .push(json!({"addresses": [address], "conditions": {"ready": true, "serving": true, "terminating": false},
+            "nodeName": ELSEWHERE, "targetRef": {"kind": "Pod", "name": pod, "namespace": NAMESPACE}}));
         objects.push(json!({"apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": format!("{name}-7d9c5b8f6d-{pod:05}"), "namespace": NAMESPACE,
+            "metadata": {"name": pod, "namespace": NAMESPACE,
                 "labels": {"app": name, "version": "v1", "pod-template-hash": "7d9c5b8f6d"}},
             "spec": {"nodeName": ELSEWHERE, "serviceAccountName": name,
                 "containers": [{"name": name, "image": format!("registry.example/{name}:v1"),
@@ -189,6 +195,10 @@ fn service_with_pods(number: usize) -> Result<Vec<Value>> {
             "status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}],
                 "conditions": [{"type": "Ready", "status": "True"}]}}));
     }
+    objects.push(json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {"name": format!("{name}-x7k2p"), "namespace": NAMESPACE,
+            "labels": {"kubernetes.io/service-name": name}},
+        "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}], "endpoints": endpoints}));
     Ok(objects)
 }
 
@@ -204,8 +214,8 @@ mod tests {
         let of = |pointer: &str| -> BTreeSet<String> {
             objects.iter().filter_map(|object| Some(object.pointer(pointer)?.as_str()?.to_owned())).collect()
         };
-        assert_eq!(objects.len(), 11_000);
-        assert_eq!(of("/metadata/name").len(), 11_000);
+        assert_eq!(objects.len(), 1000 * OBJECTS_PER_SERVICE);
+        assert_eq!(of("/metadata/name").len(), 1000 * OBJECTS_PER_SERVICE);
         assert_eq!(of("/status/podIP").len(), 10_000);
         assert_eq!(of("/spec/clusterIP").len(), 1000);
     }

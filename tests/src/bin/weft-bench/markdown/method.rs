@@ -62,10 +62,11 @@ const PAIRS_ENVOY: &str =
     "64 pairs need 16 Envoys, one beside each pod, so Envoy has as many pairs as weft; all 16 count in its CPU.";
 
 const MEMORY: &str = "Fresh proxies are started for every repetition, and apart for L7 and L4. An idle connection has carried one request and is still \
-     open at both ends; a busy one has a request under way all the time (`wrk -c2000`, the most that was seen). What the kernel holds for sockets is \
+     open at both ends; then each of them gets a request before the first answer is read, again and again, \
+     and the most that was seen is the memory of busy ones. What the kernel holds for sockets is \
      in no figure.";
 
 const GROWTH: &str = "Growing snapshots: clusters of equal pods (one client, two servers), each with agents of its own, live side by side; they differ in \
-     what else their agents are told of, all of it on other nodes and enrolled, read from a folder of manifests. A change is a VirtualService that \
+     what else their agents are told of (Services, pods and EndpointSlices, all on other nodes and enrolled), read from a folder of manifests. A change is a VirtualService that \
      sends requests to the other server; its time begins before the file is written and ends with the first answer of the other server on a kept \
      connection (the agents wait 25 ms for a writer to pause). Envoy has no column here: it would need a control plane, and that would be measured.";

@@ -20,8 +20,6 @@ use crate::world::World;
 
 /// Connections that are held.
 const CONNECTIONS: usize = 2000;
-/// The shortest load while memory is watched: 2,000 handshakes alone take some seconds.
-const BUSY_SECONDS_MIN: u64 = 6;
 /// Rest after the start of everything and after opening connections, before anything is looked at.
 const SETTLE: Duration = Duration::from_secs(1);
 /// How long idleness is looked at.
@@ -68,17 +66,15 @@ fn idle(world: &World, repetition: usize, results: &mut Results) -> Result<()> {
 fn held(turn: &Turn<'_>, config: &Config, system: &System, results: &mut Results) -> Result<()> {
     let before = usage::resident_of(&system.proxies)?;
     let per_connection = |after: u64| after.saturating_sub(before) as f64 / CONNECTIONS as f64;
-    let held = load::hold(&system.client, system.address()?, CONNECTIONS)?;
+    let mut held = load::hold(&system.client, system.address()?, CONNECTIONS)?;
     std::thread::sleep(SETTLE);
     let idle = usage::resident_of(&system.proxies)?;
     let open = held.open()?;
     ensure!(open == CONNECTIONS, "only {open} of {CONNECTIONS} connections are still open");
-    drop(held);
     turn.add(results, Figure::IdlePair, system.kind, per_connection(idle));
-    let seconds = config.seconds.max(BUSY_SECONDS_MIN);
-    let load = || load::wrk(&system.client, &system.url, u32::try_from(CONNECTIONS)?, seconds);
-    let (most, load) = usage::most_resident(&system.proxies, load)?;
-    load?;
+    let length = Duration::from_secs(config.seconds);
+    let (most, done) = usage::most_resident(&system.proxies, || held.make_busy(length))?;
+    done?;
     turn.add(results, Figure::ActivePair, system.kind, per_connection(most));
     Ok(())
 }

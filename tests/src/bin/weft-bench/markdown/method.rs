@@ -63,8 +63,8 @@ const PAIRS_ENVOY: &str =
 
 const MEMORY: &str = "Fresh proxies are started for every repetition, and apart for L7 and L4. An idle connection has carried one request and is still \
      open at both ends; then each of them gets a request before the first answer is read, again and again, \
-     and the most that was seen is the memory of busy ones. What the kernel holds for sockets is \
-     in no figure.";
+     and the most that was seen is the memory of busy ones. Memory that a proxy has \
+     freed before is used first and not seen; what the kernel holds for sockets is in no figure.";
 
 const GROWTH: &str = "Growing snapshots: clusters of equal pods (one client, two servers), each with agents of its own, live side by side; they differ in \
      what else their agents are told of (Services, pods and EndpointSlices, all on other nodes and enrolled), read from a folder of manifests. A change is a VirtualService that \

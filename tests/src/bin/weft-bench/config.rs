@@ -2,14 +2,16 @@
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+
+use crate::row::Patterns;
 
 /// The options, as `cargo xtask bench` writes them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Which rows.
-    pub rows: Vec<Row>,
+    pub rows: Patterns,
     /// How often each is measured.
     pub repeat: usize,
     /// Length of one run.
@@ -22,22 +24,8 @@ pub struct Config {
     pub oha: PathBuf,
     /// Envoy, if it is to be measured beside weft.
     pub envoy: Option<PathBuf>,
+    /// The JSON of an earlier run, to compare with.
+    pub against: Option<PathBuf>,
     /// The commit that was built, for the report.
     pub commit: String,
-}
-
-/// A group of figures measured together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Row {
-    /// Requests per second at 1, 32 and 128 connections, and their CPU.
-    Rps,
-    /// Percentiles at 2,000 requests per second.
-    Latency,
-    /// A connection for each request.
-    Connections,
-    /// One stream of bytes.
-    Bulk,
-    /// Resident memory; CPU while idle.
-    Memory,
 }

@@ -2,7 +2,9 @@
 //!
 //! The goals are ratios to direct or to Envoy in the same run where that makes sense, since the machines differ.
 
-use crate::metric::Metric;
+use crate::figure::Figure;
+use crate::results::Cell;
+use crate::row::Row;
 use crate::summary::Summary;
 use crate::system::Kind;
 
@@ -25,9 +27,7 @@ pub enum Bound {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Goal {
     /// The figure.
-    pub metric: Metric,
-    /// Whose.
-    pub kind: Kind,
+    pub cell: Cell,
     /// How far.
     pub bound: Bound,
 }
@@ -36,28 +36,28 @@ const MIB: f64 = 1_048_576.0;
 
 /// All goals of the project, L7 first.
 pub const GOALS: [Goal; 18] = [
-    goal(Metric::Rps1, Kind::WeftHttp, Bound::DirectAtLeast(0.40)),
-    goal(Metric::Rps1, Kind::WeftTcp, Bound::DirectAtLeast(0.45)),
-    goal(Metric::Rps32, Kind::WeftHttp, Bound::DirectAtLeast(0.40)),
-    goal(Metric::Rps32, Kind::WeftTcp, Bound::DirectAtLeast(0.40)),
-    goal(Metric::Rps128, Kind::WeftHttp, Bound::DirectAtLeast(0.45)),
-    goal(Metric::Rps128, Kind::WeftTcp, Bound::DirectAtLeast(0.38)),
-    goal(Metric::P50, Kind::WeftHttp, Bound::AtMost(0.45e-3)),
-    goal(Metric::P50, Kind::WeftTcp, Bound::AtMost(0.35e-3)),
-    goal(Metric::P99, Kind::WeftHttp, Bound::DirectAtMost(1.7)),
-    goal(Metric::P99, Kind::WeftTcp, Bound::DirectAtMost(1.5)),
-    goal(Metric::ProxyCpu, Kind::WeftHttp, Bound::AtMost(40e-6)),
-    goal(Metric::ProxyCpu, Kind::WeftTcp, Bound::AtMost(45e-6)),
-    goal(Metric::Connections, Kind::WeftHttp, Bound::DirectAtLeast(0.80)),
-    goal(Metric::Connections, Kind::WeftTcp, Bound::DirectAtLeast(0.20)),
-    goal(Metric::Bulk, Kind::WeftTcp, Bound::EnvoyAtLeast(1.35)),
-    goal(Metric::BulkProxyCpu, Kind::WeftTcp, Bound::EnvoyAtMost(0.8)),
-    goal(Metric::RssIdle, Kind::WeftHttp, Bound::AtMost(24.0 * MIB)),
-    goal(Metric::RssLoaded, Kind::WeftHttp, Bound::AtMost(40.0 * MIB)),
+    goal(Row::Rps1, Figure::Rate, Kind::WeftHttp, Bound::DirectAtLeast(0.40)),
+    goal(Row::Rps1, Figure::Rate, Kind::WeftTcp, Bound::DirectAtLeast(0.45)),
+    goal(Row::Rps32, Figure::Rate, Kind::WeftHttp, Bound::DirectAtLeast(0.40)),
+    goal(Row::Rps32, Figure::Rate, Kind::WeftTcp, Bound::DirectAtLeast(0.40)),
+    goal(Row::Rps128, Figure::Rate, Kind::WeftHttp, Bound::DirectAtLeast(0.45)),
+    goal(Row::Rps128, Figure::Rate, Kind::WeftTcp, Bound::DirectAtLeast(0.38)),
+    goal(Row::Latency, Figure::P50, Kind::WeftHttp, Bound::AtMost(0.45e-3)),
+    goal(Row::Latency, Figure::P50, Kind::WeftTcp, Bound::AtMost(0.35e-3)),
+    goal(Row::Latency, Figure::P99, Kind::WeftHttp, Bound::DirectAtMost(1.7)),
+    goal(Row::Latency, Figure::P99, Kind::WeftTcp, Bound::DirectAtMost(1.5)),
+    goal(Row::Rps32, Figure::ProxyCpu, Kind::WeftHttp, Bound::AtMost(40e-6)),
+    goal(Row::Rps32, Figure::ProxyCpu, Kind::WeftTcp, Bound::AtMost(45e-6)),
+    goal(Row::NewConnections, Figure::Rate, Kind::WeftHttp, Bound::DirectAtLeast(0.80)),
+    goal(Row::NewConnections, Figure::Rate, Kind::WeftTcp, Bound::DirectAtLeast(0.20)),
+    goal(Row::Bulk, Figure::Throughput, Kind::WeftTcp, Bound::EnvoyAtLeast(1.35)),
+    goal(Row::Bulk, Figure::ProxyCpuPerGb, Kind::WeftTcp, Bound::EnvoyAtMost(0.8)),
+    goal(Row::Idle, Figure::Rss, Kind::WeftHttp, Bound::AtMost(24.0 * MIB)),
+    goal(Row::Loaded, Figure::Rss, Kind::WeftHttp, Bound::AtMost(40.0 * MIB)),
 ];
 
-const fn goal(metric: Metric, kind: Kind, bound: Bound) -> Goal {
-    Goal { metric, kind, bound }
+const fn goal(row: Row, figure: Figure, system: Kind, bound: Bound) -> Goal {
+    Goal { cell: Cell { row, figure, system }, bound }
 }
 
 /// A goal beside what was measured.
@@ -74,7 +74,7 @@ pub struct Verdict {
 impl Goal {
     /// Compares; `None` when the run did not measure it or what it is compared with.
     pub fn judge(&self, summary: &Summary) -> Option<Verdict> {
-        let versus = |base| summary.ratio(self.metric, self.kind, base).map(|spread| spread.median);
+        let versus = |base| summary.ratio_to(self.cell, base).map(|spread| spread.median);
         let ratio = |wanted: f64, most: bool, base: Kind| {
             let ratio = versus(base)?;
             let sign = if most { "at most" } else { "at least" };
@@ -90,10 +90,10 @@ impl Goal {
             Bound::EnvoyAtLeast(wanted) => ratio(wanted, false, Kind::EnvoyTcp),
             Bound::EnvoyAtMost(wanted) => ratio(wanted, true, Kind::EnvoyTcp),
             Bound::AtMost(wanted) => {
-                let value = summary.value(self.metric, self.kind)?.median;
+                let value = summary.value(self.cell)?.median;
                 Some(Verdict {
-                    wanted: format!("at most {}", self.metric.show(wanted)),
-                    measured: self.metric.show(value),
+                    wanted: format!("at most {}", self.cell.figure.show(wanted)),
+                    measured: self.cell.figure.show(value),
                     met: value <= wanted,
                 })
             }

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use anyhow::{Result, ensure};
-use serde::Serialize;
+use anyhow::{Context as _, Result, ensure};
+use serde::{Deserialize, Serialize};
 use weft_testbed::Pod;
 
-use crate::usage;
+use crate::stage::Measured;
 
 /// Body of nginx's answers. Recognised on the wire: it must not be readable between meshed pods.
 pub const BODY_WORD: &str = "weft-bench-body.";
@@ -14,7 +14,7 @@ pub const BODY_WORD: &str = "weft-bench-body.";
 pub const BODY_BYTES: usize = 1024;
 
 /// A column of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// No proxy.
@@ -33,11 +33,6 @@ impl Kind {
     /// Does it look into requests?
     pub fn is_http(self) -> bool {
         matches!(self, Self::WeftHttp | Self::EnvoyHttp)
-    }
-
-    /// Is it the mesh under test?
-    pub fn is_weft(self) -> bool {
-        matches!(self, Self::WeftHttp | Self::WeftTcp)
     }
 }
 
@@ -95,13 +90,22 @@ impl System {
         Ok(())
     }
 
-    /// CPU time of the proxies so far, in seconds.
-    pub fn proxy_cpu(&self) -> Result<f64> {
-        self.proxies.iter().map(|pid| usage::process_cpu(*pid)).sum()
+    /// Host and port that requests go to.
+    pub fn address(&self) -> Result<(&str, u16)> {
+        let authority = self.url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
+        let (host, port) = authority
+            .and_then(|authority| authority.split_once(':'))
+            .with_context(|| format!("{} is not http://host:port/", self.url))?;
+        Ok((host, port.parse()?))
+    }
+}
+
+impl Measured for System {
+    fn kind(&self) -> Kind {
+        self.kind
     }
 
-    /// Resident memory of the proxies, in bytes.
-    pub fn proxy_rss(&self) -> Result<u64> {
-        self.proxies.iter().map(|pid| usage::resident(*pid)).sum()
+    fn proxies(&self) -> &[u32] {
+        &self.proxies
     }
 }

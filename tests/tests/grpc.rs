@@ -242,3 +242,54 @@ fn a_long_call_says_one_message_after_the_other() -> Result<()> {
         Ok(())
     })
 }
+
+const MIRROR: &str = "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: greeter}
+spec:
+  hosts: [greeter]
+  http:
+  - route: [{destination: {host: greeter}}]
+    mirror: {host: shadow}
+";
+
+#[test]
+fn a_copy_of_each_call_goes_to_the_mirror_and_its_answer_to_nobody() -> Result<()> {
+    let mesh = Mesh::new("grpc-mirror")?;
+    mesh.cluster.service("shadow").named_port("grpc", 50051, PORT).apply()?;
+    let shadow = mesh.cluster.workload("shadow").node("b").start()?;
+    shadow.wait_captured(true)?;
+    let (heard, mut hears) = tokio::sync::mpsc::unbounded_channel();
+    let _servers = [
+        serve(&mesh.server)?,
+        shadow.serve_http2(PORT, move |(request, mut respond): Http2Request| {
+            let heard = heard.clone();
+            async move {
+                let uri = request.uri().to_string();
+                heard.send((uri, read_body(&mut request.into_body()).await?))?;
+                respond.send_reset(h2::Reason::INTERNAL_ERROR);
+                Ok(())
+            }
+        })?,
+    ];
+    mesh.cluster.apply(MIRROR)?;
+    http2(async {
+        let sender = mesh.client.connect_http2("greeter:50051").await?;
+        let mut copies = 0;
+        for turn in 0..100 {
+            let answer = ask(&sender, call("Hello"), &message(&format!("turn {turn}"))).await?;
+            ensure!(answer.grpc_status() == Some("0"), "{answer:?}");
+            // The route may need a moment to arrive.
+            let heard = tokio::time::timeout(Duration::from_millis(500), hears.recv()).await;
+            let Ok(Some((uri, body))) = heard else { continue };
+            ensure!(uri == "http://greeter-shadow:50051/hello.Greeter/Hello", "{uri}");
+            ensure!(body == message(&format!("turn {turn}")), "{body:?}");
+            copies += 1;
+            if copies == 20 {
+                return Ok(());
+            }
+        }
+        anyhow::bail!("{copies} copies of 100 calls")
+    })
+}

@@ -13,6 +13,7 @@ mod exchange;
 mod from_http1;
 mod head;
 mod http1_leg;
+mod mirror;
 mod serve;
 mod to_http1;
 mod transport;
@@ -29,10 +30,13 @@ use super::http1::MAX_HEAD_BYTES;
 const STREAMS_MAX: u32 = 1024;
 
 /// What a stream may send before its receiver takes something.
-const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
 
 /// What all streams of a connection together may: enough that 32 receivers which stopped reading stop nobody else.
-const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
+/// 1xx before a response; another one is a violation. They need no room from their receiver.
+const INTERIMS_MAX: usize = 32;
 
 /// Bytes of a stream that wait for its connection to be written to.
 const SEND_BUFFER_BYTES: usize = 128 * 1024;

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Instant};
 
 use weft_model::{
-    decision::{Access, Cluster, InboundFacts, Verdict},
+    decision::{Access, Cluster, Forward, InboundFacts, Verdict},
     outcome::{Answer, ResponseFlag},
     policy::MtlsMode,
     service::Service,
@@ -212,6 +212,10 @@ impl Hop for InboundHop {
 
     fn copy(&self, _head: &RequestHead, _edits: &RequestEdits<'static>) -> Option<RequestCopy> {
         // Mirroring is the client's side.
+        None
+    }
+
+    fn mirrors(&self) -> Option<(&Rc<PodContext>, &Rc<View>, &[Forward])> {
         None
     }
 

@@ -20,13 +20,13 @@ use crate::dataplane::{
 };
 
 /// The largest request that is copied, head and body; larger ones are passed on without a copy.
-const COPY_BYTES_MAX: usize = 1024 * 1024;
+pub(in crate::dataplane) const COPY_BYTES_MAX: usize = 1024 * 1024;
 
 /// Copies of one pod's requests on one worker that are under way at once; further ones are left out.
 pub const COPIES_MAX: usize = 1024;
 
 /// How long a copy may take, its answer included.
-const COPY_TIMEOUT: Duration = Duration::from_secs(15);
+pub(in crate::dataplane) const COPY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Bytes of an answer that are read at once, to be discarded.
 const DISCARD_BYTES: usize = 64 * 1024;
@@ -66,6 +66,17 @@ impl RequestCopy {
         Some(Self { pod, view, mirrors: mirrors.to_vec(), answer_to: head.answer_to(false), bytes })
     }
 
+    /// A whole request as it is on the wire.
+    pub fn of(
+        pod: &Rc<PodContext>,
+        view: &Rc<View>,
+        mirrors: Vec<Forward>,
+        answer_to: AnswerTo,
+        bytes: BytesMut,
+    ) -> Self {
+        Self { pod: pod.clone(), view: view.clone(), mirrors, answer_to, bytes }
+    }
+
     /// Adds bytes of the body as they are on the wire. False when it has become too large: drop it then.
     #[must_use]
     pub fn push(&mut self, body: &[u8]) -> bool {
@@ -100,7 +111,7 @@ impl RequestCopy {
 }
 
 /// `host-shadow`, before the port.
-fn shadow(authority: &str) -> String {
+pub(in crate::dataplane) fn shadow(authority: &str) -> String {
     match authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit())) {
         Some((host, port)) => format!("{host}{SUFFIX}:{port}"),
         None => format!("{authority}{SUFFIX}"),
@@ -108,10 +119,11 @@ fn shadow(authority: &str) -> String {
 }
 
 /// One of the pod's [`COPIES_MAX`] places; free again when dropped.
-struct Place(Rc<PodContext>);
+pub(in crate::dataplane) struct Place(Rc<PodContext>);
 
 impl Place {
-    fn take(pod: &Rc<PodContext>) -> Option<Self> {
+    /// One of them; `None` when all are taken.
+    pub(in crate::dataplane) fn take(pod: &Rc<PodContext>) -> Option<Self> {
         let taken = pod.copies.get();
         (taken < COPIES_MAX).then(|| {
             pod.copies.set(taken + 1);

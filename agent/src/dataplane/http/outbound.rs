@@ -263,6 +263,11 @@ impl Hop for OutboundHop {
         RequestCopy::begin(&self.pod, view, &forward.mirrors, head, edits)
     }
 
+    fn mirrors(&self) -> Option<(&Rc<PodContext>, &Rc<View>, &[Forward])> {
+        let Current { forward, view, .. } = self.current.as_ref()?;
+        (!forward.mirrors.is_empty()).then_some((&self.pod, view, &forward.mirrors))
+    }
+
     async fn choose_again(&mut self, record: &mut Record) -> Choice {
         let Some(Current { forward, view, http2, .. }) = self.current.take() else {
             return self.reply(&Answer::NO_HEALTHY_UPSTREAM, Cluster::BlackHole, &RuleRef::Default, record);

@@ -1,7 +1,9 @@
 //! A client's connection, request by request. Phases: read a head, choose, exchange, report.
 
+use std::rc::Rc;
+
 use bytes::{Buf, Bytes, BytesMut};
-use weft_model::outcome::ResponseFlag;
+use weft_model::{decision::Forward, outcome::ResponseFlag};
 
 use super::{
     Wire,
@@ -16,6 +18,7 @@ use crate::{
         Shared,
         http1::{BodyReader, HeadError, Parse, RequestEdits, RequestHead, RequestParser, write_request_head},
         http2::{self, Call, Http1Request},
+        pod::{PodContext, View},
     },
     net::{relay::Relay, socket::reset_on_close},
 };
@@ -55,6 +58,8 @@ pub trait Hop: AnswerHook {
     async fn choose<H: Head>(&mut self, head: &H, record: &mut Record, edits: &mut RequestEdits<'static>) -> Choice;
     /// A copy of the request just chosen for, when there is someone to send it to.
     fn copy(&self, head: &RequestHead, edits: &RequestEdits<'static>) -> Option<RequestCopy>;
+    /// Where copies of the request just chosen for go, when it does not pass in HTTP/1.1 all the way.
+    fn mirrors(&self) -> Option<(&Rc<PodContext>, &Rc<View>, &[Forward])>;
     /// A reused connection was closed by its peer before it answered: another one, or an answer.
     async fn choose_again(&mut self, record: &mut Record) -> Choice;
     /// The exchange is over; `wire` may carry another one.

@@ -10,6 +10,8 @@ use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
 use http::HeaderMap;
 
+use super::mirror::RequestCopy;
+
 /// Bytes of a request that are kept until its answer begins, to be sent again where that is safe.
 const REPLAY_BYTES_MAX: usize = 64 * 1024;
 
@@ -228,12 +230,27 @@ pub(super) struct Replay<S> {
     passed: usize,
     released: usize,
     end: Option<Option<HeaderMap>>,
+    copy: Option<RequestCopy>,
 }
 
 impl<S: Source> Replay<S> {
     /// Nothing of `source` has passed; `is_empty`: nothing will.
     pub(super) fn new(source: S, is_empty: bool) -> Self {
-        Self { source, kept: Rc::default(), passed: 0, released: 0, end: is_empty.then_some(None) }
+        Self { source, kept: Rc::default(), passed: 0, released: 0, end: is_empty.then_some(None), copy: None }
+    }
+
+    /// Collects a copy of it, and sends that when it is whole.
+    pub(super) fn copy_to(&mut self, copy: Option<RequestCopy>) {
+        self.copy = copy;
+        self.send_whole_copy();
+    }
+
+    fn send_whole_copy(&mut self) {
+        if let Some(trailers) = &self.end
+            && let Some(copy) = self.copy.take()
+        {
+            copy.send(trailers.clone());
+        }
     }
 
     /// What it keeps, for whoever hears the answer.
@@ -267,6 +284,7 @@ impl<S: Source> Source for Replay<S> {
         match &piece {
             Piece::Data { bytes, last } => {
                 self.kept.borrow_mut().push(bytes);
+                self.copy.take_if(|copy| !copy.push(bytes));
                 if *last {
                     self.end = Some(None);
                 }
@@ -274,6 +292,7 @@ impl<S: Source> Source for Replay<S> {
             Piece::Trailers(trailers) => self.end = Some(Some(trailers.clone())),
             Piece::End => self.end = Some(None),
         }
+        self.send_whole_copy();
         Ok(piece)
     }
 

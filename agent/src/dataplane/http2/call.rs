@@ -14,6 +14,7 @@ use super::{
     connections::Call,
     exchange::{Client, Failure, Http2Client, before, exchange},
     head::RequestHead,
+    mirror::RequestCopy,
     to_http1::over_http1,
 };
 use crate::dataplane::{
@@ -104,6 +105,7 @@ async fn pass<H: Hop>(
     };
     let is_empty = body.is_end_stream();
     let mut body = Replay::new(body, is_empty);
+    body.copy_to(hop.mirrors().and_then(|mirrors| RequestCopy::begin(mirrors, head, &edits)));
     attend(choice, head, &edits, &mut body, &mut Http2Client(respond), hop, record).await
 }
 

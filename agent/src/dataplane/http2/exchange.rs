@@ -13,6 +13,7 @@ use h2::{Reason, RecvStream, SendStream, client::ResponseFuture, server::SendRes
 use http::Response;
 
 use super::{
+    INTERIMS_MAX,
     body::{Broken, Count, Kept, PumpError, Replay, Sink, Source, grpc_status, pump},
     head,
 };
@@ -128,6 +129,7 @@ async fn answer<C: Client>(
     (kept, count): (&RefCell<Kept>, &Count),
     passed: &mut Passed,
 ) -> Result<(), Failure> {
+    let mut interims = 0;
     let Answer { head, mut body, is_whole } = loop {
         let heard = tokio::select! {
             biased;
@@ -135,7 +137,14 @@ async fn answer<C: Client>(
             broken = client.gone() => return Err(Failure::Downstream(broken)),
         };
         match heard {
-            Heard::Interim(head) => client.interim(head).await,
+            Heard::Interim(_) if interims == INTERIMS_MAX => {
+                let broken = Broken::Protocol("too many interim responses".to_owned());
+                return Err(Failure::Before { broken, is_unseen: false });
+            }
+            Heard::Interim(head) => {
+                interims += 1;
+                client.interim(head).await;
+            }
             Heard::Answer(answer) => break answer,
         }
     };

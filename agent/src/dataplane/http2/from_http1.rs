@@ -15,6 +15,7 @@ use super::{
     exchange::{Client, Failure},
     head::{self, RequestHead},
     http1_leg::{Http1Sink, Http1Source, Leg, fields},
+    mirror::RequestCopy,
     to_http1::put_fields,
 };
 use crate::dataplane::{
@@ -57,6 +58,7 @@ pub async fn from_http1<H: Hop>(
         goes_on: Cell::new(false),
     };
     let mut body = Replay::new(Http1Source::new(&leg, body), is_empty);
+    body.copy_to(hop.mirrors().and_then(|mirrors| RequestCopy::begin(mirrors, &converted, edits)));
     let end = attend(Choice::Call(call), &converted, edits, &mut body, &mut client, hop, record).await;
     let goes_on = client.goes_on.get();
     let is_read = leg.is_read.get();

@@ -1,6 +1,6 @@
 //! A request that came in HTTP/2 to an upstream that speaks HTTP/1.1.
 
-use bytes::Buf;
+use bytes::{Buf, Bytes, BytesMut};
 use http::{
     HeaderMap, Response, StatusCode,
     header::{CONTENT_LENGTH, COOKIE},
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::dataplane::{
     http::{Wire, exchange::AnswerHook, head::Head as _, record::Record},
-    http1::{AnswerTo, BodyReader, Parse, RequestEdits, ResponseHead, ResponseParser},
+    http1::{AnswerTo, BodyReader, LAST_CHUNK, Parse, RequestEdits, ResponseHead, ResponseParser, encode_chunk},
 };
 
 /// Passes a request and its response; returns the connection when it can carry another exchange.
@@ -71,6 +71,23 @@ fn write_head(head: &RequestHead, edits: &RequestEdits<'static>, is_empty: bool)
     }
     out.extend_from_slice(b"\r\n");
     (out, is_chunked)
+}
+
+/// A whole request as it goes upstream.
+pub(super) fn write_whole(head: &RequestHead, edits: &RequestEdits<'static>, pieces: &[Bytes]) -> BytesMut {
+    let (bytes, is_chunked) = write_head(head, edits, pieces.is_empty());
+    let mut whole = BytesMut::from(&*bytes);
+    for piece in pieces {
+        if is_chunked {
+            encode_chunk(&mut whole, piece);
+        } else {
+            whole.extend_from_slice(piece);
+        }
+    }
+    if is_chunked {
+        whole.extend_from_slice(LAST_CHUNK);
+    }
+    whole
 }
 
 /// HTTP/2 may send a cookie in pieces, HTTP/1 may not (RFC 9113 section 8.2.3).

@@ -40,8 +40,9 @@ fn try_lookup(ctx: &SkLookupContext) -> Result<(), ()> {
         // It stays until the agent is connected: a SYN that found the application's queue full comes again.
         facts.noted = *kind;
     } else if let Some(began) = unsafe { PROBES.get(&key) } {
+        // This clock may be a little behind that of the CPU on which the connection was noted.
         // SAFETY: the helper has no preconditions.
-        if unsafe { bpf_ktime_get_ns() } - *began < PROBE_NANOS {
+        if unsafe { bpf_ktime_get_ns() }.saturating_sub(*began) < PROBE_NANOS {
             facts.noted = ExemptKind::Kubelet as u32;
         }
     }

@@ -20,7 +20,7 @@ use anyhow::{Context as _, bail};
 pub use authority::CaSource;
 use authority::open_identities;
 pub use pods::CniConfig;
-use process::{raise_descriptor_limit, trim_memory};
+use process::{keep_heaps_small, raise_descriptor_limit, trim_memory};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot, watch},
@@ -104,6 +104,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         bail!("an agent enters network namespaces and loads eBPF programs: run it as root");
     }
     raise_descriptor_limit();
+    keep_heaps_small();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(run_async(config))
 }

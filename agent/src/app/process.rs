@@ -5,6 +5,22 @@ use std::{path::Path, time::Duration};
 /// How often memory that nobody uses goes back to the machine.
 const TRIM_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Bytes from which a buffer is mapped by itself, and of free memory at a heap's end from which it goes back (mallopt(3);
+/// what glibc begins with).
+#[cfg(target_env = "gnu")]
+const LARGE_BYTES: libc::c_int = 128 * 1024;
+
+/// Has large buffers go back to the machine when they are freed. Otherwise glibc learns from each one, as the kernel's type
+/// information that is read at the start, to keep as much for the next.
+pub(super) fn keep_heaps_small() {
+    // SAFETY: numbers that mallopt(3) takes; nothing else allocates differently by them.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BYTES);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, LARGE_BYTES);
+    }
+}
+
 /// Gives memory back that nobody uses. Loading programs and bursts of connections leave each thread's heap with tens of
 /// MiB of holes, which glibc keeps otherwise; and most of the program's code is needed once, at the start, or never.
 pub(super) async fn trim_memory() {

@@ -191,5 +191,8 @@ fn is_name(name: &str) -> bool {
     bytes.next().is_some_and(word) && bytes.all(|byte| word(byte) || byte.is_ascii_digit())
 }
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;

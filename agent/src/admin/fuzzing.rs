@@ -14,9 +14,7 @@ pub fn query(data: &[u8]) {
     let query = Query::parse(text);
     let Ok(question) = question(&query) else { return };
     let snapshot = SNAPSHOT.get_or_init(snapshot);
-    let (one, other) = (explain(snapshot, &question), explain(snapshot, &question));
-    assert_eq!(one, other, "asked twice, answered in two ways");
-    if let Ok(explanation) = one {
+    if let Ok(explanation) = explain(snapshot, &question) {
         let json = serde_json::to_string(&explanation).unwrap_or_default();
         assert_eq!(serde_json::from_str(&json).ok(), Some(explanation), "the answer changes on its way");
     }

@@ -6,10 +6,15 @@ use weft_model::snapshot::Snapshot;
 
 use super::{
     netns_addresses::NetnsAddresses,
-    parse::{Settings, parse},
+    parse::{ParsedFile, Settings, parse},
     store::Store,
     world::{Before, Inputs, Whereabouts, build},
 };
+
+thread_local! {
+    /// An application that is in order.
+    static APPLICATION: ParsedFile = parse("a.yaml", include_str!("tests/fixtures/base.yaml"), &Settings::default());
+}
 
 /// Has an address for every name.
 struct Addresses;
@@ -32,9 +37,8 @@ pub fn manifests(data: &[u8]) {
         assert!(problem.line.is_none_or(|line| (1..=lines).contains(&line)), "no such line of {lines}: {problem}");
         assert!(!problem.message.is_empty());
     }
-    let other = include_str!("tests/fixtures/base.yaml");
     let mut store = Store::default();
-    store.put(&Arc::from("a.yaml"), parse("a.yaml", other, &Settings::default()));
+    store.put(&Arc::from("a.yaml"), APPLICATION.with(Clone::clone));
     store.put(&Arc::from("fuzz.yaml"), read);
     let view = store.view();
     let (domain, node) = (Arc::from("cluster.local"), Arc::from("node-1"));

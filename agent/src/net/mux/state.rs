@@ -195,6 +195,8 @@ impl State {
     pub(super) fn close(&mut self) {
         self.closed = true;
         self.going_away = true;
+        // Nobody waits for those.
+        self.streams.retain(|_, stream| !stream.is_orphan);
         for stream in self.streams.values_mut() {
             stream.reset = true;
             stream.wake();
@@ -278,10 +280,16 @@ impl State {
     }
 
     fn receive_data(&mut self, id: u32, payload: &[u8]) -> io::Result<()> {
-        let Some(stream) = self.stream_of_peer(id)?.filter(|stream| !stream.is_orphan) else {
+        let Some(stream) = self.stream_of_peer(id)? else {
             write_empty(&mut self.control, Kind::Reset, id);
             return Ok(());
         };
+        if stream.is_orphan {
+            // The reset comes behind what was written: nothing of a stream may follow it.
+            stream.aborts = true;
+            self.make_ready(id);
+            return Ok(());
+        }
         if payload.len() > stream.receive_credit || stream.receive_ended {
             return Err(broken(format!("peer sent more on stream {id} than it may")));
         }

@@ -17,7 +17,7 @@ use crate::fuzzing::Dice;
 
 /// Bytes one read adds to what is to be sent at most: an answer of 8 bytes to each frame of 9, and what users of all
 /// streams say when they leave or have read.
-const CONTROL_SLACK: usize = READ_BYTES + PAYLOAD_SLACK + STREAMS_MAX * 32;
+const CONTROL_SLACK: usize = (READ_BYTES + PAYLOAD_SLACK) / 9 * 8 + STREAMS_MAX * 32;
 
 /// A frame that was not complete when the last read ended.
 const PAYLOAD_SLACK: usize = 16 * 1024;
@@ -25,8 +25,8 @@ const PAYLOAD_SLACK: usize = 16 * 1024;
 /// Pieces in which an input arrives.
 const PIECES_MAX: usize = 32;
 
-/// How often an input comes again in some runs: what grows without bound shows.
-const ROUNDS: usize = 100;
+/// Bytes that a peer sends which reads nothing, by saying the same again and again: what grows without bound shows.
+const REPEATED_BYTES: usize = 256 * 1024;
 
 /// Frames as they are.
 pub fn frame(data: &[u8]) {
@@ -126,6 +126,9 @@ fn listen(wire: &mut BytesMut, said: &mut HashMap<u32, Said>, mut each: impl FnM
     }
 }
 
+/// What users write.
+static BYTES: [u8; 20_000] = [b'w'; 20_000];
+
 struct User {
     id: u32,
     stream: MuxStream,
@@ -148,8 +151,9 @@ fn run(data: &[u8], is_client: bool) {
     let state = Rc::new(RefCell::new(if is_client { State::for_client() } else { State::default() }));
     let wire = Wire::default();
     let opener = is_client.then(|| Opener { state: state.clone(), local: None });
-    let rounds = if dice.below(16) == 0 { ROUNDS } else { 1 };
     let stall = dice.below(3);
+    let is_repeated = stall == 2 && dice.below(8) == 0;
+    let rounds = if is_repeated { REPEATED_BYTES / data.len().max(1) } else { 1 };
     let mut driver = Driver::new(wire.clone(), state.clone());
     let mut session = Session {
         dice,
@@ -206,10 +210,10 @@ impl Session {
         while index < self.users.len() {
             let user = &mut self.users[index];
             let stays = match self.dice.below(12) {
-                0..5 => user.reads(cx, 1 + self.dice.below(20_000)).is_some(),
+                0..5 => user.reads(cx, 1 + self.dice.below(BYTES.len())).is_some(),
                 5..8 => {
-                    let bytes = vec![user.id as u8; 1 + self.dice.below(20_000)];
-                    let _ = Pin::new(&mut user.stream).poll_write(cx, &bytes);
+                    let length = 1 + self.dice.below(BYTES.len());
+                    let _ = Pin::new(&mut user.stream).poll_write(cx, &BYTES[..length]);
                     true
                 }
                 8 => Pin::new(&mut user.stream).poll_shutdown(cx).is_ready(),

@@ -11,9 +11,9 @@ impl Dice {
     /// Dice for that input.
     pub fn of(data: &[u8]) -> Self {
         // FNV-1a.
-        let hash = data.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let hash = data
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
         Self(hash)
     }
 

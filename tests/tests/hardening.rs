@@ -44,6 +44,8 @@ struct Stage {
 /// What the application does with a request: `GET /large` gets a body that nobody should keep for its reader.
 const LARGE_BYTES: usize = 8 << 20;
 
+static LARGE: [u8; LARGE_BYTES] = [b'x'; LARGE_BYTES];
+
 impl Stage {
     fn new(name: &str) -> Result<Self> {
         let cluster = Cluster::mesh(name)?;
@@ -109,7 +111,8 @@ impl Stage {
         let (mut since, mut before, mut highest) = (0, 0, [0; 2]);
         while since < REQUESTS {
             let number = since + before;
-            let answer = if number % 10 == 9 { self.neighbour.get("http://server/")? } else { kept.get("http://server/")? };
+            let answer =
+                if number % 10 == 9 { self.neighbour.get("http://server/")? } else { kept.get("http://server/")? };
             ensure!(answer.status == 200, "request {number} of the neighbour: {answer:?}");
             let now = self.memory()?;
             highest = [highest[0].max(now[0]), highest[1].max(now[1])];
@@ -151,9 +154,9 @@ fn serve(mut stream: TcpStream) {
         }
         let is_large = head.starts_with(b"GET /large ");
         head.clear();
-        let body = vec![b'x'; if is_large { LARGE_BYTES } else { 2 }];
+        let body = if is_large { &LARGE[..] } else { b"ok" };
         let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
-        if stream.write_all(answer.as_bytes()).and_then(|()| stream.write_all(&body)).is_err() {
+        if stream.write_all(answer.as_bytes()).and_then(|()| stream.write_all(body)).is_err() {
             return;
         }
     }
@@ -277,7 +280,8 @@ fn heads_extensions_and_trailers_without_end() -> Result<()> {
                     let (sent, answer) = endless(pod, address, begin.as_bytes(), again.as_bytes())?;
                     ensure!(sent < SENT_BYTES_MAX, "{what} {way}: {sent} bytes were taken");
                     let status = answer.lines().next().unwrap_or_default();
-                    let is_refusal = status.is_empty() || [" 400", " 413", " 414", " 431"].iter().any(|s| status.contains(s));
+                    let is_refusal =
+                        status.is_empty() || [" 400", " 413", " 414", " 431"].iter().any(|s| status.contains(s));
                     ensure!(is_refusal, "{what} {way}: {status}");
                     if round == 0 {
                         println!("{what} {way}: {status:?} after {} KiB", sent >> 10);
@@ -301,23 +305,29 @@ const FLOOD: usize = 20_000;
 /// What an open connection with the begin of a head costs an agent: the bound that this test holds it to.
 const IDLE_BYTES_MAX: u64 = 16 * 1024;
 
-/// More descriptors for this process than a shell gives, after the agents have started with what they were given.
-fn allow_descriptors() -> Result<()> {
+/// As many connections as this process may have descriptors for, after those of the test itself.
+fn flood() -> Result<usize> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    let wanted = soft.max(FLOOD as u64 + 2000);
-    setrlimit(Resource::RLIMIT_NOFILE, wanted, hard.max(wanted)).context("the limit of open files (ulimit -n)")
+    setrlimit(Resource::RLIMIT_NOFILE, hard.min(soft.max(FLOOD as u64 + OTHER_DESCRIPTORS)), hard)?;
+    let (now, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let flood = usize::try_from(now.saturating_sub(OTHER_DESCRIPTORS))?.min(FLOOD);
+    ensure!(flood >= 1000, "this process may have {now} descriptors only: raise `ulimit -n`");
+    Ok(flood)
 }
+
+/// What the test needs beside the flood: the application's ends of what the agents let through among them.
+const OTHER_DESCRIPTORS: u64 = 2000;
 
 #[test]
 fn a_flood_of_connections() -> Result<()> {
     let stage = Stage::new("flood")?;
     let address = SocketAddr::new(stage.cluster.cluster_ip("default", "server")?, 80);
-    allow_descriptors()?;
+    let count = flood()?;
     let started = Instant::now();
-    stage.neighbour_is_served(FLOOD as u64 * IDLE_BYTES_MAX, |turns| {
+    stage.neighbour_is_served(count as u64 * IDLE_BYTES_MAX, |turns| {
         let streams = stage.hostile.netns().run(|| -> std::io::Result<Vec<TcpStream>> {
             let mut streams = Vec::new();
-            for _ in 0..FLOOD {
+            for _ in 0..count {
                 let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(20))?;
                 // Beyond its bound the pod's connections are reset: this one may be gone.
                 let _ = stream.write_all(b"GET / HTTP/1.1\r\n");

@@ -159,7 +159,9 @@ impl Fuzzer {
         let log = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let log = String::from_utf8_lossy(&log);
         match done {
-            Ok(()) => Stats::read(&log).with_context(|| format!("the target ended without figures; see {}", path.display())),
+            Ok(()) => {
+                Stats::read(&log).with_context(|| format!("the target ended without figures; see {}", path.display()))
+            }
             Err(error) => Err(error.context(failure(target, &log, &path))),
         }
     }

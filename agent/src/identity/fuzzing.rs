@@ -61,7 +61,10 @@ pub fn ca_message(data: &[u8]) {
     }
     if let Ok(request) = CertificateRequest::decode(data) {
         let again = CertificateRequest::decode(request.encode_to_vec().as_slice());
-        assert_eq!(again.as_ref().map(|again| (again.impersonated(), again.ttl())), Ok((request.impersonated(), request.ttl())));
+        assert_eq!(
+            again.as_ref().map(|again| (again.impersonated(), again.ttl())),
+            Ok((request.impersonated(), request.ttl()))
+        );
         let _ = SigningRequest::from_pem(&request.csr);
     }
     if let Ok(response) = CertificateResponse::decode(data) {

@@ -59,7 +59,11 @@ fn forward(data: &[u8], cuts: &[usize]) -> (Vec<Message>, Vec<u8>, End) {
         };
         let before = out.len();
         write_request_head(&mut out, &head, &RequestEdits::default());
-        assert!(out.len() - before <= 2 * consumed + 512, "the head grew from {consumed} to {} bytes", out.len() - before);
+        assert!(
+            out.len() - before <= 2 * consumed + 512,
+            "the head grew from {consumed} to {} bytes",
+            out.len() - before
+        );
         out.extend_from_slice(&wire[..taken]);
         let start = [head.method(), head.path(), authority];
         messages.push(Message {
@@ -77,10 +81,7 @@ fn forward(data: &[u8], cuts: &[usize]) -> (Vec<Message>, Vec<u8>, End) {
 }
 
 /// Feeds a head as it grows, up to each of `ends`.
-fn request_head(
-    input: &[u8],
-    ends: impl Iterator<Item = usize>,
-) -> Result<Option<(RequestHead, usize)>, HeadError> {
+fn request_head(input: &[u8], ends: impl Iterator<Item = usize>) -> Result<Option<(RequestHead, usize)>, HeadError> {
     let mut parser = RequestParser::default();
     for end in ends {
         match parser.parse(&input[..end])? {

@@ -23,8 +23,13 @@ pub fn first(data: &[u8]) {
     assert_eq!(whole == Sniffed::Http2, data.starts_with(HTTP2_PREFACE));
     // What the parser would take for a request of an ordinary method is never given to the opaque path.
     if let Ok(Parse::Complete { head, .. }) = RequestParser::default().parse(data) {
-        let is_ordinary = head.method().len() <= METHOD_BYTES_MAX && head.method().bytes().all(|byte| byte.is_ascii_alphabetic());
+        let is_ordinary =
+            head.method().len() <= METHOD_BYTES_MAX && head.method().bytes().all(|byte| byte.is_ascii_alphabetic());
         let begins = data.first().is_some_and(u8::is_ascii_alphabetic);
-        assert!(!(is_ordinary && begins) || whole == Sniffed::Http1, "{whole:?}: {:?}", data.escape_ascii().to_string());
+        assert!(
+            !(is_ordinary && begins) || whole == Sniffed::Http1,
+            "{whole:?}: {:?}",
+            data.escape_ascii().to_string()
+        );
     }
 }

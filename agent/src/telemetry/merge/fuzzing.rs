@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use super::*;
 
-const MESH: &str = "# HELP istio_requests_total x\n# TYPE istio_requests_total counter\nistio_requests_total{a=\"b\"} 1\n";
+const MESH: &str =
+    "# HELP istio_requests_total x\n# TYPE istio_requests_total counter\nistio_requests_total{a=\"b\"} 1\n";
 
 /// An application's page.
 pub fn page(data: &[u8]) {

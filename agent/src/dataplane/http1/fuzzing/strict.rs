@@ -17,8 +17,16 @@ type Field = (String, Vec<u8>);
 /// Does this field end at the hop that reads it?
 pub(super) fn ends_here(name: &str) -> bool {
     let here = [
-        "host", "content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection", "te", "trailer",
-        "upgrade", "http2-settings",
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "upgrade",
+        "http2-settings",
     ];
     here.iter().any(|one| name.eq_ignore_ascii_case(one))
 }
@@ -34,8 +42,17 @@ pub(super) fn request_length(head: &[u8]) -> Result<Length, String> {
         return Err(format!("{hosts} hosts"));
     }
     match stated(&fields)? {
-        Some(_) if method == b"CONNECT" && all(&fields, "content-length").iter().any(|value| *value != b"0" && value.iter().any(|digit| *digit != b'0')) => Err("CONNECT with a body".to_owned()),
-        Some(Length::Chunked) if method == b"CONNECT" || version != b"HTTP/1.1" => Err("chunked is not allowed".to_owned()),
+        Some(_)
+            if method == b"CONNECT"
+                && all(&fields, "content-length")
+                    .iter()
+                    .any(|value| *value != b"0" && value.iter().any(|digit| *digit != b'0')) =>
+        {
+            Err("CONNECT with a body".to_owned())
+        }
+        Some(Length::Chunked) if method == b"CONNECT" || version != b"HTTP/1.1" => {
+            Err("chunked is not allowed".to_owned())
+        }
         Some(length) => Ok(length),
         None => Ok(Length::Bytes(0)),
     }
@@ -53,7 +70,9 @@ pub(super) fn response_length(head: &[u8], answer_to: AnswerTo) -> Result<Length
         (101, _) => Length::Tunnel,
         (200..300, _) if answer_to.is_connect && status != 204 => Length::Tunnel,
         (204, _) if answer_to.is_connect => Length::Tunnel,
-        (100..200 | 204, Some(length)) if length != Length::Bytes(0) => return Err(format!("{status} with {length:?}")),
+        (100..200 | 204, Some(length)) if length != Length::Bytes(0) => {
+            return Err(format!("{status} with {length:?}"));
+        }
         (100..200 | 204 | 304, _) => Length::Bytes(0),
         _ if answer_to.is_head => Length::Bytes(0),
         (_, Some(Length::Chunked)) if start.starts_with(b"HTTP/1.0") => return Err("chunked in HTTP/1.0".to_owned()),
@@ -133,7 +152,9 @@ fn stated(fields: &[Field]) -> Result<Option<Length>, String> {
             let number: i64 = String::from_utf8_lossy(digits).parse().map_err(|error| format!("length: {error}"))?;
             Ok(Some(Length::Bytes(number as u64)))
         }
-        (lengths, codings) => Err(format!("{} lengths and {} codings, or malformed ones", lengths.len(), codings.len())),
+        (lengths, codings) => {
+            Err(format!("{} lengths and {} codings, or malformed ones", lengths.len(), codings.len()))
+        }
     }
 }
 

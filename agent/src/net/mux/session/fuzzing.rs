@@ -6,11 +6,7 @@
 use std::{collections::HashMap, task::Waker};
 
 use super::{
-    super::{
-        SEND_BUFFER_BYTES, STREAMS_MAX, WINDOW_BYTES,
-        frame::Kind,
-        state::CONTROL_BYTES_MAX,
-    },
+    super::{SEND_BUFFER_BYTES, STREAMS_MAX, WINDOW_BYTES, frame::Kind, state::CONTROL_BYTES_MAX},
     *,
 };
 use crate::fuzzing::Dice;
@@ -155,15 +151,8 @@ fn run(data: &[u8], is_client: bool) {
     let is_repeated = stall == 2 && dice.below(8) == 0;
     let rounds = if is_repeated { REPEATED_BYTES / data.len().max(1) } else { 1 };
     let mut driver = Driver::new(wire.clone(), state.clone());
-    let mut session = Session {
-        dice,
-        state,
-        users: Vec::new(),
-        opener,
-        opened: 0,
-        by_peer: HashMap::new(),
-        by_us: HashMap::new(),
-    };
+    let mut session =
+        Session { dice, state, users: Vec::new(), opener, opened: 0, by_peer: HashMap::new(), by_us: HashMap::new() };
     let cx = &mut Context::from_waker(Waker::noop());
     let mut unheard = BytesMut::new();
     let (mut peer_is_sane, mut alive) = (true, true);

@@ -21,6 +21,9 @@ pub mod config;
 pub mod describe;
 pub mod explain;
 mod front;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod pods;
 mod query;
 mod ready;

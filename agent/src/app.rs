@@ -20,7 +20,7 @@ use anyhow::{Context as _, bail};
 pub use authority::CaSource;
 use authority::open_identities;
 pub use pods::CniConfig;
-use process::{keep_heaps_small, raise_descriptor_limit, trim_memory};
+use process::{descriptors, keep_heaps_small, raise_descriptor_limit, trim_memory};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot, watch},
@@ -231,7 +231,7 @@ impl Running {
             identities,
             observe: telemetry.clone(),
             drain: drain.clone(),
-            limits: Limits::default(),
+            limits: Limits::within(descriptors(), config.workers),
         });
         let exempters = (0..config.workers.max(1)).map(|_| kernel.exempter()).collect::<Result<Vec<_>, _>>()?;
         let workers = Arc::new(Workers::spawn(&shared, exempters)?);

@@ -15,6 +15,9 @@ pub mod document;
 pub mod field_names;
 pub mod field_path;
 pub mod findings;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod handle;
 pub mod intern;
 pub mod locate;

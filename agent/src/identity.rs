@@ -10,6 +10,9 @@ mod authority;
 mod bounded;
 pub mod ca_protocol;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod identities;
 mod local_ca;
 pub mod material;

@@ -3,6 +3,9 @@
 //! Modules are declared in layer order, lowest first; a module names only modules declared above it
 //! (`cargo xtask tidy` checks it). See ARCHITECTURE.md for the picture.
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod lifecycle;
 pub mod net;
 pub mod handover;

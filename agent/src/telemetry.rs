@@ -36,6 +36,9 @@ mod process;
 mod series;
 
 pub use access_log::ring::{LogPage, MAX_BYTES as MAX_LOG_BYTES_PER_POD, MAX_LINES as MAX_LOG_LINES_PER_POD};
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use merge::fuzzing;
 pub use merge::merge;
 pub use pods::{MAX_HOST_LABEL_SETS_PER_POD, MAX_LABEL_SETS_PER_POD};
 

@@ -8,6 +8,7 @@ mod ci;
 mod cluster;
 mod demo;
 mod ebpf;
+mod fuzz;
 mod image;
 mod lock;
 mod paths;
@@ -40,6 +41,8 @@ enum Task {
     Tidy,
     /// Run the test tiers: model (needs only cargo), node and cluster (need root and a BTF kernel).
     Test(test::Args),
+    /// Give everything that parses a stranger's bytes random and hostile ones, a minute for each parser.
+    Fuzz(fuzz::Args),
     /// Show what the mesh does, step by step, on emulated nodes (needs root and a BTF kernel).
     Demo(demo::Args),
     /// Measure what the mesh costs, against no mesh and against Envoy: a table, JSON and a chart.
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Task::BuildEbpf => ebpf::run(&mut steps),
         Task::Tidy => tidy::run(),
         Task::Test(args) => test::run(&args, &mut steps),
+        Task::Fuzz(args) => fuzz::run(&args, &mut steps),
         Task::Demo(args) => demo::run(&args, &mut steps),
         Task::Bench(args) => bench::run(&args, &mut steps),
         Task::Image(args) => image::run(&args, &mut steps),

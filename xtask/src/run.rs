@@ -3,6 +3,7 @@
 //! Every task goes through here, so that a person always sees which command failed, how, and how long things took.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -65,6 +66,13 @@ impl Cmd {
     pub fn dir(mut self, dir: &Path) -> Self {
         self.command.current_dir(dir);
         self
+    }
+
+    /// Sends both outputs to `file`.
+    pub fn output_to(mut self, file: File) -> Result<Self> {
+        let other = file.try_clone().context("cannot use one file for two outputs")?;
+        self.command.stdin(Stdio::null()).stdout(file).stderr(other);
+        Ok(self)
     }
 
     /// Ends the command and fails after this time.

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 
 use crate::run::{Cmd, Steps};
 use crate::setup::{self, Purpose};
-use crate::{ebpf, tidy};
+use crate::{ebpf, fuzz, tidy};
 
 /// Which tests.
 #[derive(clap::Args)]
@@ -33,11 +33,13 @@ pub struct Args {
 pub enum Tier {
     /// Decisions, parsers, map plans, TLS on loopback: needs only cargo.
     Model,
+    /// Every parser of a stranger's bytes for some seconds, with its seeds (`cargo xtask fuzz` for longer): needs a C++ compiler.
+    Fuzz,
     /// Whole agents and real eBPF, with network namespaces as pods: needs root and a BTF kernel.
     Node,
     /// The exercises with kubectl, on a real Kubernetes brought up for it and taken down again: needs root, like the node tier.
     Cluster,
-    /// Tidy and every tier.
+    /// Tidy and every tier but the fuzz one, which compiles everything once more with instruments.
     All,
 }
 
@@ -68,6 +70,9 @@ fn run_tiers(args: &Args, steps: &mut Steps) -> Result<()> {
     }
     if matches!(tier, Tier::Model | Tier::All) {
         run("tier model", &mut || model(filter));
+    }
+    if tier == Tier::Fuzz {
+        run("tier fuzz", &mut || fuzz::run_short(filter, steps));
     }
     if matches!(tier, Tier::Node | Tier::All) {
         run("tier node", &mut || node(filter, steps));

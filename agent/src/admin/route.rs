@@ -105,18 +105,23 @@ fn logs(admin: &Admin, query: &Query) -> Result<Reply, Reply> {
 }
 
 fn explain(admin: &Admin, query: &Query) -> Result<Reply, Reply> {
-    let question = Question {
-        from: pods::parse(query.needed("from").map_err(bad)?).map_err(bad)?,
-        to: query.needed("to").map_err(bad)?.to_owned(),
-        method: query.value("method").unwrap_or("GET").to_owned(),
-        headers: query.values("header").map(header).collect::<Result<_, _>>().map_err(bad)?,
-        tcp: query.value("tcp").is_some_and(|value| value != "false"),
-    };
+    let question = question(query).map_err(bad)?;
     let snapshot = admin.snapshot.borrow().clone();
     let mut explanation = explain::explain(&snapshot, &question)
         .map_err(|error| Reply::text(StatusCode::NOT_FOUND, error.to_string()))?;
     explanation.answered_by = admin.node.to_string();
     Ok(Reply::json(&explanation))
+}
+
+/// What is asked of `/explain`.
+pub(super) fn question(query: &Query) -> Result<Question, String> {
+    Ok(Question {
+        from: pods::parse(query.needed("from")?)?,
+        to: query.needed("to")?.to_owned(),
+        method: query.value("method").unwrap_or("GET").to_owned(),
+        headers: query.values("header").map(header).collect::<Result<_, _>>()?,
+        tcp: query.value("tcp").is_some_and(|value| value != "false"),
+    })
 }
 
 fn config(admin: &Admin, query: &Query) -> Result<Reply, Reply> {

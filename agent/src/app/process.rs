@@ -59,6 +59,12 @@ fn mapping_of(line: &str, program: &Path) -> Option<(usize, usize)> {
     is_program.then_some((start, end.checked_sub(start)?))
 }
 
+/// How many descriptors this process may have.
+pub(super) fn descriptors() -> u64 {
+    use nix::sys::resource::{Resource, getrlimit};
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft)
+}
+
 /// Each captured pod and each connection needs descriptors: the soft limit goes up to the hard one.
 pub(super) fn raise_descriptor_limit() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};

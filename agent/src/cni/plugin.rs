@@ -14,6 +14,9 @@
 
 mod ask;
 mod call;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 
 use std::{
     fmt, io,

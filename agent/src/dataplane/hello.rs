@@ -24,28 +24,20 @@ pub struct MeshHello {
 /// Reads a whole ClientHello; `None` when it offers no mesh protocol, with all bytes still in `buffer`.
 pub async fn mesh_hello(stream: &mut Stream, buffer: &mut BytesMut, wait: Duration) -> Option<MeshHello> {
     let reading = async {
-        let mut acceptor = Acceptor::default();
-        let mut given = 0;
+        let mut reader = Reader::default();
         loop {
-            let mut unread = &buffer[given..];
-            while !unread.is_empty() {
-                let read = acceptor.read_tls(&mut unread).ok()?;
-                given += read;
-                if read == 0 {
-                    break;
-                }
-            }
-            match acceptor.accept() {
-                Ok(Some(accepted)) => return Some(accepted),
-                Ok(None) if buffer.len() < CLIENT_HELLO_BYTES_MAX => {}
-                _ => return None,
+            if let Some(accepted) = reader.advance(buffer)? {
+                return Some(accepted);
             }
             if !matches!(fill(stream, buffer).await, Ok(1..)) {
                 return None;
             }
         }
     };
-    let accepted = tokio::time::timeout(wait, reading).await.ok()??;
+    mesh_protocol(tokio::time::timeout(wait, reading).await.ok()??)
+}
+
+fn mesh_protocol(accepted: rustls::server::Accepted) -> Option<MeshHello> {
     let (is_mesh, sni) = {
         let hello = accepted.client_hello();
         let mut offered = hello.alpn().into_iter().flatten();
@@ -53,3 +45,33 @@ pub async fn mesh_hello(stream: &mut Stream, buffer: &mut BytesMut, wait: Durati
     };
     is_mesh.then_some(MeshHello { accepted, sni })
 }
+
+/// Looks for a ClientHello in a buffer that grows.
+#[derive(Default)]
+struct Reader {
+    acceptor: Acceptor,
+    given: usize,
+}
+
+impl Reader {
+    /// Reads what is new in `buffer`: a whole ClientHello, nothing yet, or `None` when it will never be one.
+    fn advance(&mut self, buffer: &[u8]) -> Option<Option<rustls::server::Accepted>> {
+        let mut unread = &buffer[self.given..];
+        while !unread.is_empty() {
+            let read = self.acceptor.read_tls(&mut unread).ok()?;
+            self.given += read;
+            if read == 0 {
+                break;
+            }
+        }
+        match self.acceptor.accept() {
+            Ok(Some(accepted)) => Some(Some(accepted)),
+            Ok(None) if buffer.len() < CLIENT_HELLO_BYTES_MAX => Some(None),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;

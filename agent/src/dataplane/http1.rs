@@ -17,6 +17,9 @@ mod chunked;
 mod edits;
 mod error;
 mod framing;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 mod reply;
 mod request;

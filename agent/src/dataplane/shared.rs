@@ -43,6 +43,16 @@ pub struct Limits {
     pub connections_per_pod_max: usize,
 }
 
+impl Limits {
+    /// The default bounds, lowered to what a process with `descriptors` can keep: each connection needs two, and one pod
+    /// may have half of all, so that its neighbours' are still accepted.
+    pub fn within(descriptors: u64, workers: usize) -> Self {
+        let limits = Self::default();
+        let share = usize::try_from(descriptors).unwrap_or(usize::MAX) / (4 * workers.max(1));
+        Self { connections_per_pod_max: limits.connections_per_pod_max.min(share.max(1)), ..limits }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -123,5 +123,8 @@ pub async fn fill(stream: &mut Stream, buffer: &mut BytesMut) -> io::Result<usiz
     std::future::poll_fn(|cx| stream.poll_fill(cx, buffer, SNIFF_BYTES)).await
 }
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;

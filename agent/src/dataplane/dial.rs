@@ -17,7 +17,10 @@ use weft_model::decision::{Cluster, Forward, UpstreamTls};
 use super::pod::{PodContext, View};
 use crate::{
     identity::{self, IdentityError, Purpose},
-    net::{socket, stream::Stream},
+    net::{
+        socket::{self, APPLICATION_PORTS, MORE_APPLICATION_PORTS, PortUse},
+        stream::Stream,
+    },
 };
 
 /// Source ports tried for one connection to an application before giving up.
@@ -105,13 +108,9 @@ impl PodContext {
     async fn connect_inside(&self, source: IpAddr, address: SocketAddr, kind: ExemptKind) -> io::Result<TcpStream> {
         let mut last = io::Error::from(io::ErrorKind::AddrInUse);
         for attempt in 0..PORT_ATTEMPTS_MAX {
-            let is_crowded = attempt >= PORT_ATTEMPTS_MAX / 2;
-            let port = if is_crowded { self.one_more_application_port() } else { self.next_application_port() };
-            let by_loopback = kind == ExemptKind::Application;
-            let socket = match socket::application(&self.netns, source, port, CAPTURE_MARK, by_loopback) {
-                Ok(socket) => socket,
+            let (socket, port) = match self.bind_inside(source, attempt, kind == ExemptKind::Application) {
+                Ok(bound) => bound,
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                    self.leave_application_ports();
                     last = error;
                     continue;
                 }
@@ -122,13 +121,33 @@ impl PodContext {
             match socket::connect(socket, address).await {
                 // The same four numbers are still in use: another port.
                 Err(error) if matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable) => {
-                    self.leave_application_ports();
                     last = error;
                 }
                 result => return result,
             }
         }
         Err(last)
+    }
+
+    /// First a port that is nobody else's. Where there is none, one of the same beside others, and at last one of those that
+    /// are a client's own, behind address translation.
+    fn bind_inside(&self, source: IpAddr, attempt: usize, by_loopback: bool) -> io::Result<(socket2::Socket, u16)> {
+        let bind = |ports: &mut dyn Iterator<Item = u16>, port_use| {
+            socket::application(&self.netns, source, (ports, port_use), CAPTURE_MARK, by_loopback)
+        };
+        if attempt == 0
+            && let Some(mut ports) = self.application_ports()
+        {
+            let bound = bind(&mut ports, PortUse::Alone);
+            match &bound {
+                Ok((_, port)) => self.took_application_port(*port),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => self.found_no_application_port(),
+                Err(_) => {}
+            }
+            return bound;
+        }
+        let ports = if attempt < PORT_ATTEMPTS_MAX / 2 { APPLICATION_PORTS } else { MORE_APPLICATION_PORTS };
+        bind(&mut std::iter::once(fastrand::u16(ports)), PortUse::Shared)
     }
 
     fn exempt(&self, socket: &dyn AsRawFd, kind: ExemptKind) -> io::Result<()> {

@@ -7,6 +7,7 @@ use std::{
     ops::Range,
     rc::Rc,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use weft_model::{
@@ -17,10 +18,7 @@ use weft_model::{
 };
 
 use super::{Exempt, Shared, http2, pool::Pool, shared_connections::SharedConnections};
-use crate::net::{
-    Netns,
-    socket::{APPLICATION_PORTS, MORE_APPLICATION_PORTS},
-};
+use crate::net::{Netns, socket::APPLICATION_PORTS};
 
 /// What a worker has for all its pods.
 pub struct WorkerContext {
@@ -34,8 +32,6 @@ pub struct WorkerContext {
     pub shared_connections: SharedConnections,
     /// This worker's HTTP/2 connections upstream.
     pub calls: http2::Connections,
-    /// Number of this worker, and how many there are.
-    pub index: (usize, usize),
 }
 
 /// One pod on one worker.
@@ -52,8 +48,15 @@ pub struct PodContext {
     pub copies: Cell<usize>,
     view: RefCell<Option<Rc<View>>>,
     dice: RefCell<Dice>,
+    /// Where the search for a source port begins.
     next_port: Cell<u16>,
+    /// When all were in use.
+    crowded_since: Cell<Option<Instant>>,
 }
+
+/// How long ports are not searched after all were in use: they can be used again one second after a connection has ended
+/// ([`APPLICATION_PORTS`]).
+const CROWDED: Duration = Duration::from_secs(1);
 
 /// The world as one pod sees it, made once per snapshot.
 pub struct View {
@@ -68,7 +71,6 @@ pub struct View {
 impl PodContext {
     /// A pod on `worker`.
     pub fn new(name: Named, netns: Arc<Netns>, worker: Rc<WorkerContext>) -> Self {
-        let first = random_port(worker.index, APPLICATION_PORTS);
         Self {
             name,
             netns,
@@ -77,7 +79,9 @@ impl PodContext {
             copies: Cell::new(0),
             view: RefCell::new(None),
             dice: RefCell::new(Dice::default()),
-            next_port: Cell::new(first),
+            // Random, since workers and an earlier agent begin somewhere, too.
+            next_port: Cell::new(fastrand::u16(APPLICATION_PORTS)),
+            crowded_since: Cell::new(None),
         }
     }
 
@@ -101,39 +105,27 @@ impl PodContext {
         decide(&mut *self.dice.borrow_mut())
     }
 
-    /// The next source port for a connection to the pod's own application.
-    pub fn next_application_port(&self) -> u16 {
-        let port = self.next_port.get();
-        let (worker, workers) = self.worker.index;
-        let next = port.saturating_add(workers as u16);
-        let wrapped = APPLICATION_PORTS.start + worker as u16 % APPLICATION_PORTS.len() as u16;
-        self.next_port.set(if next < APPLICATION_PORTS.end { next } else { wrapped });
-        port
+    /// All [`APPLICATION_PORTS`], beginning behind the one that was taken last; `None` for a while after all were in use.
+    pub fn application_ports(&self) -> Option<impl Iterator<Item = u16>> {
+        let is_crowded = self.crowded_since.get().is_some_and(|since| since.elapsed() < CROWDED);
+        let (Range { start, end }, first) = (APPLICATION_PORTS, self.next_port.get());
+        (!is_crowded).then(|| (first..end).chain(start..first))
     }
 
-    /// The port was in use: the following ones may be, too, by connections of an earlier agent or an earlier capture.
-    pub fn leave_application_ports(&self) {
-        self.next_port.set(random_port(self.worker.index, APPLICATION_PORTS));
+    /// Notes which of them was taken.
+    pub fn took_application_port(&self, port: u16) {
+        self.next_port.set(if port + 1 < APPLICATION_PORTS.end { port + 1 } else { APPLICATION_PORTS.start });
     }
 
-    /// A source port for a client that has most of the others in use.
-    pub fn one_more_application_port(&self) -> u16 {
-        random_port(self.worker.index, MORE_APPLICATION_PORTS)
+    /// Notes that all of them are in use.
+    pub fn found_no_application_port(&self) {
+        self.crowded_since.set(Some(Instant::now()));
     }
 
     /// Is it one of the pod's own addresses?
     pub fn is_own_address(&self, view: &View, address: IpAddr) -> bool {
         view.workload.addresses.contains(&address)
     }
-}
-
-/// One of `ports` that this worker of so many uses: workers take turns, so that two never choose the
-/// same one at once. Random, since an earlier agent of the node may still have connections, and began somewhere, too.
-fn random_port((worker, workers): (usize, usize), ports: Range<u16>) -> u16 {
-    // More workers than ports: they share, and try again where they meet.
-    let (worker, workers) = (worker as u16 % ports.len() as u16, (workers as u16).clamp(1, ports.len() as u16));
-    let first = ports.start + worker;
-    first + workers * fastrand::u16(..(ports.end - first).div_ceil(workers))
 }
 
 impl View {

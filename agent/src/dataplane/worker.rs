@@ -81,7 +81,6 @@ impl Workers {
     /// # Errors
     /// When a thread or its runtime cannot be made.
     pub fn spawn(shared: &Arc<Shared>, exempters: Vec<Box<dyn Exempt>>) -> io::Result<Self> {
-        let count = exempters.len();
         let mut workers = Self { commands: Vec::new(), threads: Vec::new() };
         for (index, exempt) in exempters.into_iter().enumerate() {
             let (sender, receiver) = mpsc::unbounded_channel();
@@ -94,7 +93,6 @@ impl Workers {
                     pool: Pool::default(),
                     shared_connections: SharedConnections::default(),
                     calls: http2::Connections::default(),
-                    index: (index, count),
                 });
                 LocalSet::new().block_on(&runtime, run(context, receiver));
             })?;

@@ -94,20 +94,29 @@ pub fn upstream(netns: &Netns, destination: SocketAddr) -> io::Result<Socket> {
     })?
 }
 
+/// How the port of a connection to an application is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortUse {
+    /// It is nobody else's: not even of a connection that is on its way out, whichever worker or agent had it.
+    Alone,
+    /// Beside others, as long as the four numbers of the connection are free: shows at the connect.
+    Shared,
+}
+
 /// A socket inside the pod that will dial the pod's own application in the name of `client`: bound
-/// to the client's address (it need not be local: `IP_TRANSPARENT`) and to `source_port`, marked so
-/// that the application's answers come back to it. `by_loopback` binds it to `lo`: its packets are then
+/// to the client's address (it need not be local: `IP_TRANSPARENT`) and to the first of `ports` that is free for `port_use`,
+/// marked so that the application's answers come back to it. `by_loopback` binds it to `lo`: its packets are then
 /// told from those that come from outside. For addresses that are not the pod's own only.
 ///
 /// # Errors
-/// The failing call's error; `AddrInUse` asks for another port.
+/// The failing call's error; `AddrInUse` when none of the ports is free.
 pub fn application(
     netns: &Netns,
     client: IpAddr,
-    source_port: u16,
+    (mut ports, port_use): (impl Iterator<Item = u16>, PortUse),
     mark: u32,
     by_loopback: bool,
-) -> io::Result<Socket> {
+) -> io::Result<(Socket, u16)> {
     netns.enter(|| {
         let (domain, level, option) = match client {
             IpAddr::V4(_) => (Domain::IPV4, libc::SOL_IP, libc::IP_TRANSPARENT),
@@ -119,11 +128,17 @@ pub fn application(
         if by_loopback {
             socket.bind_device(Some(b"lo"))?;
         }
-        // Lets the port be used again beside connections that are on their way out.
-        socket.set_reuse_address(true)?;
+        socket.set_reuse_address(port_use == PortUse::Shared)?;
         socket.set_tcp_nodelay(true)?;
-        socket.bind(&SockAddr::from(SocketAddr::new(client, source_port)))?;
-        Ok(socket)
+        let port = ports.find_map(|port| match socket.bind(&SockAddr::from(SocketAddr::new(client, port))) {
+            Ok(()) => Some(Ok(port)),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => None,
+            Err(error) => Some(Err(error)),
+        });
+        let port = port.unwrap_or_else(|| Err(io::ErrorKind::AddrInUse.into()))?;
+        // The pod's own servers may listen on that port all the same, if they allow reuse as servers do.
+        socket.set_reuse_address(true)?;
+        Ok((socket, port))
     })?
 }
 

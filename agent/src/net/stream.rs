@@ -18,26 +18,28 @@ use super::{
     socket::{self, ResetOnClose},
 };
 
-/// A TCP stream whose first bytes were already read, to find out what it speaks.
+/// A stream whose first bytes were already read, to find out what it speaks.
 #[derive(Debug)]
-pub struct Rewound {
+pub struct Rewound<T = TcpStream> {
     first: Bytes,
-    inner: TcpStream,
+    inner: T,
+}
+
+impl<T> Rewound<T> {
+    /// Puts `first` back in front of `inner`.
+    pub fn new(first: Bytes, inner: T) -> Self {
+        Self { first, inner }
+    }
 }
 
 impl Rewound {
-    /// Puts `first` back in front of `inner`.
-    pub fn new(first: Bytes, inner: TcpStream) -> Self {
-        Self { first, inner }
-    }
-
     /// The socket below.
     pub fn tcp(&self) -> &TcpStream {
         &self.inner
     }
 }
 
-impl AsyncRead for Rewound {
+impl<T: AsyncRead + Unpin> AsyncRead for Rewound<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.first.is_empty() {
             return Pin::new(&mut self.inner).poll_read(cx, buf);
@@ -52,7 +54,7 @@ impl AsyncRead for Rewound {
     }
 }
 
-impl AsyncWrite for Rewound {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Rewound<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }

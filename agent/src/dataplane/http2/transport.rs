@@ -9,10 +9,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::net::stream::Stream;
+use crate::net::stream::{Rewound, Stream};
 
 /// Bytes gathered before they are written without being asked to.
 const GATHERED_BYTES_MAX: usize = 64 * 1024;
@@ -22,8 +22,7 @@ const KEPT_BYTES: usize = 4 * 1024;
 
 /// A stream for the `h2` crate.
 pub(super) struct Transport {
-    stream: Stream,
-    first: Bytes,
+    stream: Rewound<Stream>,
     gathered: Vec<u8>,
     written: usize,
 }
@@ -31,7 +30,7 @@ pub(super) struct Transport {
 impl Transport {
     /// `first` was read from `stream` already.
     pub(super) fn new(stream: Stream, first: Bytes) -> Self {
-        Self { stream, first, gathered: Vec::new(), written: 0 }
+        Self { stream: Rewound::new(first, stream), gathered: Vec::new(), written: 0 }
     }
 
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -52,16 +51,7 @@ impl Transport {
 
 impl AsyncRead for Transport {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.first.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
-        }
-        let length = self.first.len().min(buf.remaining());
-        buf.put_slice(&self.first[..length]);
-        self.first.advance(length);
-        if self.first.is_empty() {
-            self.first = Bytes::new();
-        }
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 

@@ -22,8 +22,8 @@ use recode::Recode;
 
 use super::{Wire, mirror::RequestCopy};
 use crate::dataplane::http1::{
-    AnswerTo, BodyError, BodyLength, BodyReader, HeaderEdits, LAST_CHUNK, Parse, ResponseEdits, ResponseHead,
-    ResponseParser, Version, encode_chunk, write_response_head,
+    AnswerTo, BodyError, BodyLength, BodyReader, HeaderEdits, LAST_CHUNK, Parse, Persistence, ResponseEdits,
+    ResponseHead, ResponseParser, Version, encode_chunk, write_response_head,
 };
 
 /// Bytes of a body in flight in one direction.
@@ -34,10 +34,20 @@ const RIDE_ALONG_BYTES: usize = 16 * 1024;
 
 /// What the exchange asks about a final response before it passes the head on.
 pub trait AnswerHook {
-    /// Changes to the response's head.
-    fn edits(&mut self, head: &ResponseHead, keep_alive: bool) -> ResponseEdits<'static>;
-    /// The fields among them, whatever the response.
-    fn answer_headers(&self) -> HeaderEdits<'static>;
+    /// Value of the `server` header (Envoy's, Istio's).
+    fn server_name(&self) -> &'static str;
+    /// When the request left for its upstream.
+    fn sent_at(&self) -> Instant;
+
+    /// What a proxy adds to an answer that it passes on.
+    fn answer_headers(&self) -> HeaderEdits<'static> {
+        let mut headers = HeaderEdits::default();
+        // Names and values are our own and valid.
+        let _ = headers.set("server", self.server_name());
+        let millis = self.sent_at().elapsed().as_millis().to_string();
+        let _ = headers.set("x-envoy-upstream-service-time", millis);
+        headers
+    }
 }
 
 /// One exchange on two wires.
@@ -290,7 +300,11 @@ impl<'a, A: AnswerHook> Exchange<'a, A> {
         let body = head.body_for(self.client.version);
         let tunnel = body == BodyLength::Tunnel;
         let keep_alive = self.client.keep_alive && body != BodyLength::UntilClose && !tunnel;
-        let mut edits = self.hook.edits(head, keep_alive);
+        let mut edits = ResponseEdits {
+            headers: if head.status() == 101 { HeaderEdits::default() } else { self.hook.answer_headers() },
+            persistence: Persistence::for_client(self.client.version, keep_alive),
+            ..ResponseEdits::default()
+        };
         if body != head.body() {
             edits.body = Some(body);
         }

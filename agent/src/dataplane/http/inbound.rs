@@ -22,7 +22,7 @@ use super::{
 use crate::dataplane::{
     dial::DialError,
     event::{ConnectionInfo, HttpVersion, Party, Reporter},
-    http1::{HeaderEdits, Persistence, RequestEdits, RequestHead, ResponseEdits, ResponseHead, Version},
+    http1::{RequestEdits, RequestHead},
     http2::{Call, Peer},
     inbound::Client,
     pod::{PodContext, View},
@@ -42,7 +42,6 @@ pub struct InboundHop {
     view: Option<Rc<View>>,
     cluster: Option<Cluster>,
     upstream_local: Option<SocketAddr>,
-    version: Version,
     sent_at: Instant,
 }
 
@@ -58,7 +57,6 @@ impl InboundHop {
             view: None,
             cluster: None,
             upstream_local: None,
-            version: Version::Http11,
             sent_at: Instant::now(),
         }
     }
@@ -154,28 +152,17 @@ pub fn service_meant(view: &View, destination: SocketAddr, authority: &str) -> O
 }
 
 impl AnswerHook for InboundHop {
-    fn edits(&mut self, head: &ResponseHead, keep_alive: bool) -> ResponseEdits<'static> {
-        let headers = if head.status() == 101 { HeaderEdits::default() } else { self.answer_headers() };
-        ResponseEdits {
-            headers,
-            persistence: Persistence::for_client(self.version, keep_alive),
-            ..ResponseEdits::default()
-        }
+    fn server_name(&self) -> &'static str {
+        SERVER
     }
 
-    fn answer_headers(&self) -> HeaderEdits<'static> {
-        let mut headers = HeaderEdits::default();
-        // Names and values are our own and valid.
-        let _ = headers.set("server", SERVER);
-        let millis = self.sent_at.elapsed().as_millis().to_string();
-        let _ = headers.set("x-envoy-upstream-service-time", millis);
-        headers
+    fn sent_at(&self) -> Instant {
+        self.sent_at
     }
 }
 
 impl Hop for InboundHop {
     async fn choose<H: Head>(&mut self, head: &H, record: &mut Record, edits: &mut RequestEdits<'static>) -> Choice {
-        self.version = if head.version() == HttpVersion::Http10 { Version::Http10 } else { Version::Http11 };
         self.http2 = head.version() == HttpVersion::Http2;
         self.upstream_local = None;
         let Some(view) = self.pod.view() else {
@@ -225,10 +212,6 @@ impl Hop for InboundHop {
 
     fn keep(&mut self, wire: Wire) {
         self.idle = Some(wire);
-    }
-
-    fn server_name(&self) -> &'static str {
-        SERVER
     }
 
     fn report(&mut self, mut record: Record) {

@@ -21,7 +21,7 @@ use crate::{
     dataplane::{
         dial::DialError,
         event::{ConnectionInfo, HttpVersion, Party, Reporter},
-        http1::{HeaderEdits, Persistence, RequestEdits, RequestHead, ResponseEdits, ResponseHead, Version},
+        http1::{RequestEdits, RequestHead},
         http2,
         pod::{PodContext, View},
         pool::PoolKey,
@@ -44,7 +44,6 @@ pub struct OutboundHop {
     current: Option<Current>,
     upstream: Option<(SocketAddr, Option<SocketAddr>)>,
     cluster: Option<Cluster>,
-    version: Version,
     sent_at: Instant,
 }
 
@@ -82,16 +81,7 @@ impl Leg {
 impl OutboundHop {
     /// The hop of a connection from `client` to `destination`.
     pub fn new(pod: Rc<PodContext>, destination: OriginalDst, client: SocketAddr) -> Self {
-        Self {
-            pod,
-            destination,
-            client,
-            current: None,
-            upstream: None,
-            cluster: None,
-            version: Version::Http11,
-            sent_at: Instant::now(),
-        }
+        Self { pod, destination, client, current: None, upstream: None, cluster: None, sent_at: Instant::now() }
     }
 
     fn decide(&self, view: &View, head: &impl Head) -> Decision {
@@ -198,22 +188,12 @@ impl OutboundHop {
 }
 
 impl AnswerHook for OutboundHop {
-    fn edits(&mut self, head: &ResponseHead, keep_alive: bool) -> ResponseEdits<'static> {
-        let headers = if head.status() == 101 { HeaderEdits::default() } else { self.answer_headers() };
-        ResponseEdits {
-            headers,
-            persistence: Persistence::for_client(self.version, keep_alive),
-            ..ResponseEdits::default()
-        }
+    fn server_name(&self) -> &'static str {
+        SERVER
     }
 
-    fn answer_headers(&self) -> HeaderEdits<'static> {
-        let mut headers = HeaderEdits::default();
-        // Names and values are our own and valid.
-        let _ = headers.set("server", SERVER);
-        let millis = self.sent_at.elapsed().as_millis().to_string();
-        let _ = headers.set("x-envoy-upstream-service-time", millis);
-        headers
+    fn sent_at(&self) -> Instant {
+        self.sent_at
     }
 }
 
@@ -222,7 +202,6 @@ impl Hop for OutboundHop {
         self.current = None;
         self.upstream = None;
         self.cluster = None;
-        self.version = if head.version() == HttpVersion::Http10 { Version::Http10 } else { Version::Http11 };
         // Our own names and values are valid.
         if let Ok(id) = trace::complete(head, &mut edits.headers) {
             record.request_id = id;
@@ -284,10 +263,6 @@ impl Hop for OutboundHop {
             let max = self.pod.worker.shared.limits.pool_idle_max;
             self.pod.worker.pool.put(current.key.clone(), wire, max);
         }
-    }
-
-    fn server_name(&self) -> &'static str {
-        SERVER
     }
 
     fn report(&mut self, record: Record) {

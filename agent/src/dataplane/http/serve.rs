@@ -64,8 +64,6 @@ pub trait Hop: AnswerHook {
     async fn choose_again(&mut self, record: &mut Record) -> Choice;
     /// The exchange is over; `wire` may carry another one.
     fn keep(&mut self, wire: Wire);
-    /// Value of the `server` header in answers of the proxy itself (Envoy's, Istio's).
-    fn server_name(&self) -> &'static str;
     /// Hands the finished record over.
     fn report(&mut self, record: Record);
     /// May this client's connection still be served? Asked between requests.

@@ -5,7 +5,7 @@ use core::ptr::addr_of;
 
 use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::sk_lookup, programs::SkLookupContext};
 use weft_ebpf_common::{
-    Address, Direction, ExemptKind, ListenerKey, LocalKey, LookupFacts, LookupVerdict, PROBE_NANOS, lookup_verdict,
+    Address, Direction, ExemptKind, ListenerKey, LocalKey, LookupFacts, LookupVerdict, is_recent_probe, lookup_verdict,
 };
 
 use crate::maps::{LISTENERS, LOCAL, PODS, POD_COOKIE, PROBES, port_excluded, worker};
@@ -40,9 +40,8 @@ fn try_lookup(ctx: &SkLookupContext) -> Result<(), ()> {
         // It stays until the agent is connected: a SYN that found the application's queue full comes again.
         facts.noted = *kind;
     } else if let Some(began) = unsafe { PROBES.get(&key) } {
-        // This clock may be a little behind that of the CPU on which the connection was noted.
         // SAFETY: the helper has no preconditions.
-        if unsafe { bpf_ktime_get_ns() }.saturating_sub(*began) < PROBE_NANOS {
+        if is_recent_probe(*began, unsafe { bpf_ktime_get_ns() }) {
             facts.noted = ExemptKind::Kubelet as u32;
         }
     }

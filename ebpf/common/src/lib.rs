@@ -12,7 +12,9 @@ pub use address::Address;
 pub use records::{
     Direction, ExemptKind, KubeletKey, KubeletRecord, ListenerKey, LocalKey, NetKey, PodRecord, PortKey, ProbedPod,
 };
-pub use verdict::{ConnectFacts, ConnectVerdict, LookupFacts, LookupVerdict, connect_verdict, lookup_verdict};
+pub use verdict::{
+    ConnectFacts, ConnectVerdict, LookupFacts, LookupVerdict, connect_verdict, is_recent_probe, lookup_verdict,
+};
 
 /// Firewall mark of captured connections and of the agent's connections to applications. Set by the
 /// connect hook, routed to `lo` by an `ip rule` in the pod's namespace. Carries no trust: a pod that

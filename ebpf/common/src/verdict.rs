@@ -1,7 +1,9 @@
 //! What the hooks decide, as plain functions of facts. Map look-ups that are not always needed are
 //! done by the hook first and handed in as facts.
 
-use crate::{Address, Direction, ExemptKind, IPPROTO_MPTCP, IPPROTO_TCP, LOOPBACK_IFINDEX, POD_STATS_PORT};
+use crate::{
+    Address, Direction, ExemptKind, IPPROTO_MPTCP, IPPROTO_TCP, LOOPBACK_IFINDEX, POD_STATS_PORT, PROBE_NANOS,
+};
 
 /// What the connect hook knows of a socket in an enrolled pod's namespace.
 #[derive(Clone, Copy, Debug)]
@@ -115,6 +117,13 @@ fn inbound(facts: &LookupFacts) -> LookupVerdict {
     } else {
         LookupVerdict::Steer(Direction::Inbound)
     }
+}
+
+/// Is a connection that the kubelet `began` at this time still recognised `now`? The readings are of the clocks of two
+/// CPUs: `now` may be a little earlier.
+#[inline(always)]
+pub const fn is_recent_probe(began: u64, now: u64) -> bool {
+    now.saturating_sub(began) < PROBE_NANOS
 }
 
 #[cfg(test)]

@@ -96,3 +96,10 @@ fn the_kubelet_reaches_the_application_and_only_from_outside() {
     let inside = LookupFacts { noted, ingress_ifindex: LOOPBACK_IFINDEX, ..syn() };
     assert_eq!(lookup_verdict(&inside), LookupVerdict::Steer(Direction::Outbound));
 }
+
+#[test]
+fn a_probe_is_recognised_for_its_time_also_by_a_clock_that_is_behind() {
+    assert!(is_recent_probe(1000, 1000) && is_recent_probe(1000, 1000 + PROBE_NANOS - 1));
+    assert!(is_recent_probe(1000, 999), "the CPU that looks reads a little earlier");
+    assert!(!is_recent_probe(1000, 1000 + PROBE_NANOS));
+}

@@ -32,7 +32,7 @@ pub struct Args {
     input: Option<PathBuf>,
 }
 
-/// Seconds of each target in `cargo xtask test`: the seeds and a short search.
+/// Seconds of each target in `cargo xtask test fuzz`: the seeds and a short search.
 const SECONDS_IN_TESTS: u16 = 10;
 
 /// Longest time for one input, in seconds by the clock: a parser that takes longer can be stalled by a stranger. Inputs take
@@ -66,7 +66,7 @@ pub fn run(args: &Args, steps: &mut Steps) -> Result<()> {
     }
 }
 
-/// All targets for some seconds, for `cargo xtask test`; `filter` chooses by a part of the name.
+/// All targets for some seconds, for `cargo xtask test fuzz`; `filter` chooses by a part of the name.
 pub fn run_short(filter: Option<&str>, steps: &mut Steps) -> Result<()> {
     let fuzzer = Fuzzer::build(steps)?;
     let targets = fuzzer.targets.iter().filter(|target| filter.is_none_or(|part| target.contains(part)));

@@ -113,6 +113,34 @@ fn no_capture_route(pod: &Pod) -> Result<()> {
     Ok(())
 }
 
+/// Who is in the mesh knows that another pod is about to join a moment before that one is captured.
+#[test]
+fn a_pod_that_joins_under_load_is_reached_all_the_time() -> Result<()> {
+    let cluster = Cluster::mesh("joining")?;
+    cluster.service("server").namespace("late").port(80, 5000).apply()?;
+    let server =
+        cluster.workload("server").namespace("late").node("b").program(Program::Echo { port: 5000 }).start()?;
+    let client = cluster.workload("client").node("a").start()?;
+    client.wait_captured(true)?;
+    eventually(PATIENCE, || {
+        ensure!(client.get("http://server.late/")?.status == 200);
+        Ok(())
+    });
+    for round in 0..5 {
+        let load = client.load("http://server.late/", &[], 200);
+        for enrolled in [true, false] {
+            std::thread::sleep(Duration::from_millis(300));
+            cluster.enrol("late", enrolled)?;
+            server.wait_captured(enrolled)?;
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        let answers = load.finish();
+        let served = answers.count(|response| response.status == 200);
+        ensure!(served == answers.results.len(), "round {round}: {:?}", answers.summary());
+    }
+    Ok(())
+}
+
 /// Settings of a pod's namespace that capture switches on.
 const SETTINGS: [&str; 3] = ["ipv4/tcp_fwmark_accept", "ipv4/fwmark_reflect", "ipv6/fwmark_reflect"];
 

@@ -87,6 +87,13 @@ pub struct Forward {
     pub mirrors: Vec<Forward>,
 }
 
+impl Forward {
+    /// Is it a pod that is in the mesh?
+    pub fn is_in_mesh(&self) -> bool {
+        self.workload.as_ref().is_some_and(|workload| workload.is_enrolled())
+    }
+}
+
 /// How the upstream connection is secured.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum UpstreamTls {

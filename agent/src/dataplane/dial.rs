@@ -23,6 +23,19 @@ use crate::{
     },
 };
 
+/// Attempts when connecting fails (Istio's default: 2 retries on `connect-failure`).
+const CONNECT_ATTEMPTS: usize = 3;
+
+/// Pauses before further attempts at a pod that is in the mesh and does not speak its TLS: it is known to have joined a
+/// moment before its agent has captured it, or to have left a moment after. Less than a second together.
+const JOINING: [Duration; 5] = [
+    Duration::from_millis(25),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+];
+
 /// Source ports tried for one connection to an application before giving up.
 const PORT_ATTEMPTS_MAX: usize = 32;
 
@@ -44,11 +57,6 @@ pub enum DialError {
 }
 
 impl DialError {
-    /// May another endpoint be tried? (Istio's default `retryOn: connect-failure`)
-    pub fn is_retriable(&self) -> bool {
-        matches!(self, Self::Connect(_) | Self::Timeout)
-    }
-
     /// What Envoy prints as `%UPSTREAM_TRANSPORT_FAILURE_REASON%`.
     pub fn transport_failure(&self) -> String {
         match self {
@@ -56,6 +64,34 @@ impl DialError {
             // Why a certificate was refused, in our own words.
             Self::Tls(error) if let Some(refusal) = identity::refusal(error) => format!("TLS_error: {refusal}"),
             other => other.to_string(),
+        }
+    }
+}
+
+/// Attempts at one connection. Each decides anew: endpoints and what they speak may have changed.
+#[derive(Default)]
+pub struct Attempts {
+    connects: usize,
+    pauses: usize,
+}
+
+impl Attempts {
+    /// One of them has failed with `error`: waits for the moment of the next, or says that there is none. `in_mesh`: the
+    /// endpoint is a pod that is in the mesh.
+    pub async fn go_on(&mut self, error: &DialError, in_mesh: bool) -> bool {
+        match error {
+            DialError::Connect(_) | DialError::Timeout => {
+                self.connects += 1;
+                self.connects < CONNECT_ATTEMPTS
+            }
+            // Who has proved to be somebody else stays so.
+            DialError::Tls(error) if in_mesh && identity::refusal(error).is_none() => {
+                let Some(pause) = JOINING.get(self.pauses) else { return false };
+                self.pauses += 1;
+                tokio::time::sleep(*pause).await;
+                true
+            }
+            DialError::Tls(_) | DialError::NoIdentity(_) => false,
         }
     }
 }

@@ -12,7 +12,7 @@ use weft_model::{
 };
 
 use super::{
-    dial::DialError,
+    dial::Attempts,
     event::{ConnectionInfo, Party, Reporter},
     http::{self, Wire, outbound::OutboundHop},
     http2,
@@ -25,9 +25,6 @@ use crate::{
     identity::Purpose,
     net::{relay::Relay, socket::reset_on_close, stream::Stream},
 };
-
-/// Endpoints tried when connecting fails (Istio's default: 2 retries on `connect-failure`).
-const CONNECT_ATTEMPTS: usize = 3;
 
 /// A connection on its way through.
 struct Outbound {
@@ -151,8 +148,8 @@ impl Outbound {
 
     /// Decides and dials; a refusal or failure reaches the client as a reset, and is reported.
     async fn dial_or_refuse(&self, stream: &Stream) -> Option<(Rc<View>, Forward, Stream)> {
-        let mut last: Option<(Rc<View>, Forward, DialError)> = None;
-        for _ in 0..CONNECT_ATTEMPTS {
+        let mut attempts = Attempts::default();
+        let (view, forward, error) = loop {
             let view = self.pod.view()?;
             let decision =
                 self.pod.with_dice(|dice| decide_connection(&view.snapshot, &view.workload, self.destination, dice));
@@ -160,10 +157,8 @@ impl Outbound {
                 Decision::Forward(forward) => match self.pod.dial(&view, &forward, Purpose::Tcp).await {
                     Ok(upstream) => return Some((view, forward, upstream)),
                     Err(error) => {
-                        let retriable = error.is_retriable();
-                        last = Some((view, forward, error));
-                        if !retriable {
-                            break;
+                        if !attempts.go_on(&error, forward.is_in_mesh()).await {
+                            break (view, forward, error);
                         }
                     }
                 },
@@ -177,8 +172,7 @@ impl Outbound {
                     return None;
                 }
             }
-        }
-        let (view, forward, error) = last?;
+        };
         let ending = Ending {
             flags: vec![ResponseFlag::UpstreamConnectionFailure],
             details: String::new(),

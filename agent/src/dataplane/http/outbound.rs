@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     dataplane::{
-        dial::DialError,
+        dial::{Attempts, DialError},
         event::{ConnectionInfo, HttpVersion, Party, Reporter},
         http1::{RequestEdits, RequestHead},
         http2,
@@ -29,9 +29,6 @@ use crate::{
     },
     identity::Purpose,
 };
-
-/// Endpoints tried when connecting fails (Istio's default: 2 retries on `connect-failure`).
-const CONNECT_ATTEMPTS: usize = 3;
 
 /// Name in answers, as the sidecar of the client's side gives it.
 const SERVER: &str = "envoy";
@@ -211,18 +208,20 @@ impl Hop for OutboundHop {
         }
         // Who the client is, says the server's side; an application must not be able to claim it.
         let _ = edits.headers.remove("x-forwarded-client-cert");
-        let mut last = None;
-        for _ in 0..CONNECT_ATTEMPTS {
-            let Some(view) = self.pod.view() else { break };
+        let mut attempts = Attempts::default();
+        while let Some(view) = self.pod.view() {
             match self.decide(&view, head) {
                 Decision::Forward(forward) => {
                     self.cluster = Some(forward.cluster.clone());
                     record.route = self.route_name(&forward.rule);
-                    let leg = Leg::of(head, &forward);
+                    let (leg, in_mesh) = (Leg::of(head, &forward), forward.is_in_mesh());
                     match self.connect(view, forward, leg).await {
                         Ok(choice) => return choice,
-                        Err(error) if error.is_retriable() => last = Some(error),
-                        Err(error) => return self.unreachable(&error, record),
+                        Err(error) => {
+                            if !attempts.go_on(&error, in_mesh).await {
+                                return self.unreachable(&error, record);
+                            }
+                        }
                     }
                 }
                 Decision::Answer { answer, cluster, rule } => return self.reply(&answer, cluster, &rule, record),
@@ -231,10 +230,7 @@ impl Hop for OutboundHop {
                 }
             }
         }
-        match last {
-            Some(error) => self.unreachable(&error, record),
-            None => self.reply(&Answer::NO_HEALTHY_UPSTREAM, Cluster::BlackHole, &RuleRef::Default, record),
-        }
+        self.reply(&Answer::NO_HEALTHY_UPSTREAM, Cluster::BlackHole, &RuleRef::Default, record)
     }
 
     fn copy(&self, head: &RequestHead, edits: &RequestEdits<'static>) -> Option<RequestCopy> {

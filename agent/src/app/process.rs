@@ -25,17 +25,17 @@ pub(super) fn keep_heaps_small() {
 /// MiB of holes, which glibc keeps otherwise; and most of the program's code is needed once, at the start, or never.
 pub(super) async fn trim_memory() {
     let mut interval = tokio::time::interval(TRIM_INTERVAL);
+    // The first tick is at once: the start is over with the second.
     interval.tick().await;
-    for turn in 1_u64.. {
-        interval.tick().await;
-        if turn == 1 {
-            page_out_program();
-        }
+    interval.tick().await;
+    page_out_program();
+    loop {
         // SAFETY: the call has no preconditions and may run beside any allocation.
         #[cfg(target_env = "gnu")]
         unsafe {
             libc::malloc_trim(0);
         }
+        interval.tick().await;
     }
 }
 
